@@ -1,0 +1,109 @@
+"""Below `images`: every pixel mode a photo may have as RGB, and the names of the formats that are refused."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image as Pil
+from PIL import ImageCms
+
+WHITE = 255
+MAX_ICC_BYTES = 4 << 20
+
+# What a refused file is called in the sentence: (offset, magic bytes, name).
+_OTHERS: tuple[tuple[int, bytes, str], ...] = (
+    (4, b"ftypheic", "a HEIC image"),
+    (4, b"ftypheix", "a HEIC image"),
+    (4, b"ftypmif1", "a HEIF image"),
+    (4, b"ftyp", "an MP4 or MOV video"),
+    (0, b"\xff\x0a", "a JPEG XL image"),
+    (0, b"\x00\x00\x00\x0cJXL ", "a JPEG XL image"),
+    (0, b"\x00\x00\x00\x0cjP  ", "a JPEG 2000 image"),
+    (0, b"\xff\x4f\xff\x51", "a JPEG 2000 image"),
+    (0, b"8BPS", "a Photoshop (PSD) image"),
+    (0, b"%!PS", "an EPS drawing"),
+    (0, b"\xc5\xd0\xd3\xc6", "an EPS drawing"),
+    (0, b"%PDF", "a PDF document"),
+    (0, b"icns", "an ICNS icon"),
+    (0, b"\x00\x00\x01\x00", "an ICO icon"),
+    (0, b"\x00\x00\x02\x00", "a CUR cursor or TGA image"),
+    (0, b"DDS ", "a DDS texture"),
+    (0, b"qoif", "a QOI image"),
+    (0, b"BPG\xfb", "a BPG image"),
+    (0, b"\x01\xda", "an SGI image"),
+    (0, b"SIMPLE", "a FITS image"),
+    (0, b"\x1aE\xdf\xa3", "a Matroska or WebM video"),
+    (8, b"AVI ", "an AVI video"),
+    (0, b"PK\x03\x04", "a zip archive"),
+    (0, b"\x1f\x8b", "a gzip archive"),
+)
+
+
+def to_rgb(image: Pil.Image) -> Pil.Image:
+    """A loaded Pillow image of any mode as mode RGB."""
+    mode = image.mode
+    if mode in {"I", "F"} or mode.startswith("I;"):
+        return Pil.fromarray(_eight_bits(image)).convert("RGB")
+    if mode == "CMYK":
+        return _from_cmyk(image)
+    if mode in {"RGBA", "LA", "PA", "La", "RGBa"} or "transparency" in image.info:
+        clear = image.convert("LA").convert("RGBA") if mode == "La" else image.convert("RGBA")
+        white = Pil.new("RGB", image.size, (WHITE, WHITE, WHITE))
+        white.paste(clear, mask=clear.getchannel("A"))
+        return white
+    return image if mode == "RGB" else image.convert("RGB")
+
+
+def _from_cmyk(image: Pil.Image) -> Pil.Image:
+    profile = image.info.get("icc_profile")
+    if profile and len(profile) <= MAX_ICC_BYTES:
+        try:
+            from_cmyk = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+            made = ImageCms.profileToProfile(image, from_cmyk, ImageCms.createProfile("sRGB"), outputMode="RGB")
+            if made is not None:
+                return made
+        except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
+            pass  # a damaged profile: the plain formula below is what a viewer would use
+    return image.convert("RGB")
+
+
+def _eight_bits(image: Pil.Image) -> NDArray[np.uint8]:
+    """Grey of 16 or 32 bits or floats, scaled to 0..255 (never clipped at 255)."""
+    values = np.asarray(image).astype(np.float32)
+    finite = np.isfinite(values)
+    values = np.where(finite, values, 0)
+    lowest, highest = float(values.min()), float(values.max())
+    if image.mode.startswith("I;"):
+        bits = _tiff_bits(image)
+        low, high = 0.0, float(2**bits - 1)
+    else:
+        tops = (1.0, 255.0, 65535.0) if image.mode == "F" else (255.0, 65535.0)
+        low, high = next(((0.0, top) for top in tops if lowest >= 0 and highest <= top), (lowest, highest))
+    scaled = (values - low) * (255.0 / max(high - low, 1e-12))
+    transparent = image.info.get("transparency")
+    if isinstance(transparent, int):
+        scaled[values == transparent] = WHITE
+    grey: NDArray[np.uint8] = np.clip(np.rint(scaled), 0, 255).astype(np.uint8)
+    return grey
+
+
+def _tiff_bits(image: Pil.Image) -> int:
+    tags = getattr(image, "tag_v2", None) or {}
+    bits = tags.get(258, (16,))
+    return int(bits[0]) if isinstance(bits, tuple) and bits and 8 < int(bits[0]) <= 16 else 16
+
+
+def foreign_format(data: bytes) -> str | None:
+    """What a file is that we do not read, with its article, or None where its first bytes do not tell."""
+    head = data[:64]
+    if head[4:12] in {b"ftypavif", b"ftypavis"}:
+        return None
+    for offset, magic, name in _OTHERS:
+        if head[offset : offset + len(magic)] == magic:
+            return name
+    start = data[:1024].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    if start.startswith(b"<svg") or (start.startswith(b"<?xml") and b"<svg" in start):
+        return "an SVG drawing"
+    return None
