@@ -24,7 +24,7 @@ BoolArray = NDArray[np.bool_]
 Image = NDArray[np.uint8]
 
 Decision = Literal["exact", "similar", "none"]
-Status = Literal["complete", "partial"]
+Status = Literal["complete", "partial", "failed"]
 
 
 def _shape(owner: str, name: str, array: NDArray[Any], *wanted: int | None) -> None:
@@ -267,7 +267,7 @@ class Source:
     """Seconds from the first to the end of the last decoded frame."""
     status: Status = "complete"
     note: str = ""
-    """What stopped a partial decode, as one sentence."""
+    """What stopped a partial decode, or why the video could not be read at all, as one sentence."""
     decoded_until_s: float = 0.0
     frames: int = 0
     """Key frames that were looked at."""
@@ -291,8 +291,9 @@ class Report:
 
     @property
     def status(self) -> Status:
-        """Partial where any of the videos is."""
-        return "partial" if any(source.status == "partial" for source in self.sources) else "complete"
+        """Partial where any of the videos is not complete; failed where none could be read."""
+        found = {source.status for source in self.sources}
+        return "complete" if found <= {"complete"} else "failed" if found == {"failed"} else "partial"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
