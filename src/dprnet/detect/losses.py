@@ -1,0 +1,78 @@
+"""The terms of the detector's loss and how they add up (paper, Eq. 1-3)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from dprnet.core.config import Settings
+
+# Shape legend:  S sampled boxes of a batch   F foreground ones among them   C classes   K boxes a row (1 or C)
+
+FRCNN = ("rpn_class", "rpn_box", "class", "box")  # Eq. 1
+QUALITY = ("viewpoint", "occlusion", "crop")  # Eq. 2
+INSTANCE = ("instance",)
+SMOOTH_L1_BETA = 1 / 9  # torchvision's Faster R-CNN
+
+
+class LossWeights(Settings):
+    """What each part of Eq. 3 weighs."""
+
+    frcnn: float = 1.0  # paper, Eq. 3
+    quality: float = 1.0  # paper, Eq. 3
+    instance: float = 1.0  # paper, Eq. 3
+
+
+def cross_entropy_of_labelled(logits: Tensor, target: Tensor) -> Tensor:
+    """Mean cross-entropy over the rows that somebody labelled.
+
+    Args:
+        logits: (F, C).
+        target: (F,) class, or -1 where nobody knows; such rows add nothing to value or gradient.
+
+    Returns:
+        Scalar; 0, still part of the graph, where no row is labelled.
+
+    >>> cross_entropy_of_labelled(torch.zeros(2, 4), torch.tensor([3, -1])).item() == torch.tensor(4.0).log().item()
+    True
+    """
+    summed = functional.cross_entropy(logits, target, ignore_index=-1, reduction="sum")
+    return summed / (target >= 0).sum().clamp(min=1)
+
+
+def box_loss(deltas: Tensor, target: Tensor, labels: Tensor, foreground: Tensor) -> Tensor:
+    """Smooth-L1 of the foreground boxes, divided by the number of sampled boxes (Fast R-CNN, as torchvision).
+
+    Args:
+        deltas: (S, K, 4) predicted; K is 1, or C with one box a class.
+        target: (S, 4) wanted.
+        labels: (S,) class of each row.
+        foreground: (S,) True where the row shows a garment.
+    """
+    chosen = deltas[foreground]
+    column = labels[foreground] if deltas.shape[1] > 1 else torch.zeros_like(labels[foreground])
+    chosen = chosen[torch.arange(len(chosen), device=chosen.device), column]
+    summed = functional.smooth_l1_loss(chosen, target[foreground], beta=SMOOTH_L1_BETA, reduction="sum")
+    return summed / max(len(labels), 1)
+
+
+def total_loss(terms: Mapping[str, Tensor], weights: LossWeights) -> dict[str, Tensor]:
+    """``frcnn`` (Eq. 1), ``quality`` (Eq. 2), ``instance`` and their weighted sum ``total`` (Eq. 3).
+
+    Terms that a network does not have count as nothing.
+
+    >>> ones = {name: torch.tensor(1.0) for name in (*FRCNN, *QUALITY, *INSTANCE)}
+    >>> {name: term.item() for name, term in total_loss(ones, LossWeights(quality=0.5)).items()}
+    {'frcnn': 4.0, 'quality': 3.0, 'instance': 1.0, 'total': 6.5}
+    """
+    zero = next(iter(terms.values())).new_zeros(())
+    groups = {"frcnn": FRCNN, "quality": QUALITY, "instance": INSTANCE}
+    sums = {
+        group: torch.stack([terms[name] for name in names if name in terms] or [zero]).sum()
+        for group, names in groups.items()
+    }
+    sums["total"] = torch.stack([sums[group] * getattr(weights, group) for group in groups]).sum()
+    return sums
