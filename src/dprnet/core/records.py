@@ -155,13 +155,19 @@ class Picks:
     best: IntArray
     """(I,) index into detections of each garment's best view."""
     picked: BoolArray
-    """(I,) True where the best view passes all limits; False: seen, but never well (reported, not picked)."""
+    """(I,) True where the best view passes all limits and the garment is seen in ``min_views`` frames.
+
+    False: seen, but never well or too briefly (reported, not picked)."""
     limits: tuple[float, float, float] = (0.0, 0.0, 0.0)
     """The three limits that were applied; as QUALITIES."""
     crops: tuple[Image | None, ...] = ()
     """The pixels of each garment's best view (uint8 RGB), or empty before they are cut out."""
     folded: int = 0
     """Detections that were folded onto near-equal leaders before clustering (0: clustering was exact)."""
+    min_score: float = 0.0
+    """Detector score that a good view lies above."""
+    min_views: int = 1
+    """Frames in which a garment must be seen to be picked."""
 
     def __post_init__(self) -> None:
         n, i = len(self.detections), len(self.best)
@@ -197,7 +203,8 @@ class Picks:
     def reason(self, row: int) -> str:
         """Why detection ``row`` was kept or dropped, as one sentence.
 
-        ``best view of garment 2``, ``duplicate of garment 2``, ``viewpoint 0.31 not above 0.50``.
+        ``best view of garment 2``, ``duplicate of garment 2``, ``viewpoint 0.31 not above 0.50``,
+        ``best view of garment 4, but seen in 1 frame, fewer than 2``.
         """
         garment = int(self.instance[row])
         failed = [
@@ -207,6 +214,11 @@ class Picks:
             )
             if bad
         ]
+        if self.detections.scores[row] <= np.float32(self.min_score) and self.min_score > 0:
+            failed.append(f"score {self.detections.scores[row]:.2f} not above {self.min_score:.2f}")
+        if row == self.best[garment] and not failed and not self.picked[garment]:
+            frames = len({(self.detections.source[m], self.detections.frame_index[m]) for m in self.members(garment)})
+            failed.append(f"seen in {frames} frame{'s' * (frames != 1)}, fewer than {self.min_views}")
         if row == self.best[garment]:
             return f"best view of garment {garment}" + (f", but {', '.join(failed)}" if failed else "")
         return ", ".join(failed) if failed else f"duplicate of garment {garment}"
@@ -288,6 +300,8 @@ class Report:
     gallery: str
     """Name, version and size of the gallery; empty where none was searched."""
     settings: Mapping[str, Any] = field(default_factory=dict)
+    embeddings: Embeddings | None = None
+    """Of the best views that were embedded; ids are the numbers of the garments as text. None where none were."""
 
     @property
     def status(self) -> Status:

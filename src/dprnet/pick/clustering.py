@@ -1,0 +1,125 @@
+"""Agglomerative clustering of one pool (paper, section 3.2 and Eq. 4), exact and bounded in memory."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.cluster.hierarchy import fcluster, linkage
+from scipy.spatial.distance import squareform
+
+from dprnet.core.errors import BadVector
+from dprnet.core.records import FloatArray, IntArray
+from dprnet.pick.components import components, fold
+from dprnet.pick.config import PickConfig
+
+log = logging.getLogger(__name__)
+
+# Two detections that must stay apart. Any average over clusters of up to `max_component` members that holds one such
+# pair stays far above every cut, so the pair can never be joined; scipy refuses an infinite distance.
+APART = 1e9
+
+
+def cosine_dissimilarity(embeddings: NDArray[Any]) -> NDArray[np.float64]:
+    """Pairwise ``1 - cos`` of instance embeddings, (N, D) -> (N, N) in [0, 2] (paper, Eq. 4).
+
+    >>> cosine_dissimilarity(np.array([[1.0, 0.0], [0.0, 2.0]]))
+    array([[0., 1.],
+           [1., 0.]])
+    """
+    unit = unit_vectors(embeddings)
+    distances: NDArray[np.float64] = np.clip(1 - unit @ unit.T, 0, 2)
+    distances = (distances + distances.T) / 2
+    np.fill_diagonal(distances, 0)
+    return distances
+
+
+def unit_vectors(embeddings: NDArray[Any]) -> NDArray[np.float64]:
+    """Rows divided by their Euclidean length, (N, D) -> (N, D).
+
+    Raises:
+        BadVector: a row that is zero, NaN or infinite, which has no direction.
+    """
+    wide = embeddings.astype(np.float64)
+    lengths = np.linalg.norm(wide, axis=1)
+    bad = np.flatnonzero(~(np.isfinite(lengths) & (lengths > 0)))
+    if len(bad):
+        raise BadVector(
+            f"detection {bad[0]}",
+            f"its instance embedding has length {lengths[bad[0]]:g}, so it has no direction to compare"
+            f" ({len(bad)} of {len(wide)} detections); the detector's weights are damaged or not trained",
+        )
+    unit: NDArray[np.float64] = wide / lengths[:, None]
+    return unit
+
+
+def cluster(embeddings: FloatArray, config: PickConfig, apart: IntArray | None = None) -> tuple[IntArray, int]:
+    """Cluster one pool: agglomerative linkage over Eq. 4, cut at ``config.cut_distance``.
+
+    Exact (the clusters of scipy over the whole pool) unless a connected component has more than
+    ``config.max_component`` members: its nearly equal members are then folded onto leaders, the leaders are
+    clustered, and members follow theirs.
+
+    Args:
+        embeddings: (N, D) instance embeddings of one coarse class.
+        apart: (P, 2) pairs of rows that must not share a cluster. In a folded component only leaders are kept apart.
+
+    Returns:
+        (N,) cluster of each row, counted from 0 in order of first appearance, and how many rows were folded.
+
+    Raises:
+        BadVector: an embedding that is zero, NaN or infinite.
+    """
+    unit = unit_vectors(embeddings)
+    n = len(unit)
+    if n == 0:
+        return np.zeros(0, np.int64), 0
+    narrow = unit.astype(np.float32)
+    component = components(narrow, config.cut_distance)
+    pairs = np.zeros((0, 2), np.int64) if apart is None else apart
+    pairs = pairs[component[pairs[:, 0]] == component[pairs[:, 1]]]
+    pairs = pairs[np.argsort(component[pairs[:, 0]], kind="stable")]
+    pair_ends = np.searchsorted(component[pairs[:, 0]], np.arange(component.max() + 2))
+    order = np.argsort(component, kind="stable")
+    labels = np.empty(n, np.int64)
+    count = folded = 0
+    for number, rows in enumerate(np.split(order, np.flatnonzero(np.diff(component[order])) + 1)):
+        inside = np.searchsorted(rows, pairs[pair_ends[number] : pair_ends[number + 1]])
+        if len(rows) > config.max_component:
+            leaders, follows = fold(narrow[rows], config.max_component, config.fold_distance)
+            position = np.full(len(rows), -1, np.int64)
+            position[leaders] = np.arange(len(leaders))
+            inside = position[inside]
+            found = _agglomerate(unit[rows[leaders]], config, inside[(inside >= 0).all(axis=1)])[follows]
+            folded += len(rows) - len(leaders)
+            log.info("folded %d nearly equal detections onto %d leaders", len(rows), len(leaders))
+        else:
+            found = _agglomerate(unit[rows], config, inside)
+        labels[rows] = found + count
+        count += int(found.max()) + 1
+    return in_order_of_appearance(labels), folded
+
+
+def in_order_of_appearance(labels: IntArray) -> IntArray:
+    """Renumber so that cluster 0 is the one seen first.
+
+    >>> in_order_of_appearance(np.array([7, 2, 7, 0]))
+    array([0, 1, 0, 2])
+    """
+    _, first, inverse = np.unique(labels, return_index=True, return_inverse=True)
+    rank = np.empty(len(first), np.int64)
+    rank[np.argsort(first)] = np.arange(len(first))
+    renumbered: IntArray = rank[inverse]
+    return renumbered
+
+
+def _agglomerate(unit: NDArray[np.float64], config: PickConfig, apart: IntArray) -> IntArray:
+    if len(unit) == 1:
+        return np.zeros(1, np.int64)
+    distances = cosine_dissimilarity(unit)
+    distances[apart[:, 0], apart[:, 1]] = distances[apart[:, 1], apart[:, 0]] = APART
+    tree = linkage(squareform(distances, checks=False), method=config.linkage)
+    labels: IntArray = fcluster(tree, config.cut_distance, criterion="distance").astype(np.int64) - 1
+    return labels
