@@ -84,13 +84,37 @@ def read_image(
         other = foreign_format(data)
         sentence = f"{other or 'no image, or a damaged one'}; accepted are JPEG, PNG, WebP, AVIF, GIF, BMP and TIFF"
         raise BadImage(thing, sentence, reason="format" if other else "damaged") from None
-    except Pil.DecompressionBombError as error:
-        raise BadImage(thing, f"too many pixels ({error})", reason="limit:pixels") from None
+    except Pil.DecompressionBombError:
+        raise BadImage(thing, f"more than {limits.max_pixels} pixels", reason="limit:pixels") from None
     except MemoryError:
         raise BadImage(thing, "needs more memory than there is", reason="limit:pixels") from None
     except Exception as error:  # Pillow raises nearly every type there is on broken files
         detail = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
         raise BadImage(thing, f"damaged or cut short ({detail})", reason="damaged") from None
+
+
+def looks_readable(head: bytes) -> bool:
+    """Whether a file that begins with these (32 or more) bytes claims to be of one of FORMATS.
+
+    >>> looks_readable(b"GIF89a" + bytes(26)), looks_readable(b"item_id,image" + bytes(19))
+    (True, False)
+    """
+    starts = (
+        b"\xff\xd8\xff",
+        b"\x89PNG\r\n\x1a\n",
+        b"GIF87a",
+        b"GIF89a",
+        b"BM",
+        b"II*\0",
+        b"MM\0*",
+        b"II+\0",
+        b"MM\0+",
+    )
+    return (
+        head.startswith(starts)
+        or (head[:4] == b"RIFF" and head[8:12] == b"WEBP")
+        or (head[4:8] == b"ftyp" and any(brand in head[8:32] for brand in (b"avif", b"avis")))
+    )
 
 
 def cut_out(image: Image, box_xyxy: Sequence[float] | FloatArray, margin: float = 0.0) -> Image:
