@@ -1,9 +1,10 @@
 """matches -> report: JSON, JSON Lines, CSV, and one HTML file that works offline."""
 
 from dprnet.report.csv_report import write_csv
+from dprnet.report.folder import summary, write_folder
 from dprnet.report.html import render_html, write_html
 from dprnet.report.json_report import jsonl_line, read_json, report_json, write_json
-from dprnet.report.pictures import Pictures, read_photos, shrink
+from dprnet.report.pictures import Pictures, read_photos
 from dprnet.report.timeline import Span, spans
 
 __all__ = [
@@ -14,9 +15,10 @@ __all__ = [
     "read_photos",
     "render_html",
     "report_json",
-    "shrink",
     "spans",
+    "summary",
     "write_csv",
+    "write_folder",
     "write_html",
     "write_json",
 ]

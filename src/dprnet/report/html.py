@@ -170,7 +170,11 @@ def _template() -> Template:
 
     folder = str(files("dprnet.report") / "templates")
     pages = Environment(
-        loader=FileSystemLoader(folder), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=FileSystemLoader(folder),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     return pages.get_template("report.html.j2")
 
@@ -186,7 +190,9 @@ def _card(report: Report, pictures: Pictures, garment: int) -> Card:
         label=COARSE_CLASSES[int(picks.detections.labels[best])],
         picked=bool(picks.picked[garment]),
         best=_view(report, pictures, best, PICK_SIDE, picks.crops[garment] if picks.crops else None),
-        lost=tuple(_view(report, pictures, row, LOST_SIDE) for row in sorted(shown, key=lambda row: _when(report, row))),
+        lost=tuple(
+            _view(report, pictures, row, LOST_SIDE) for row in sorted(shown, key=lambda row: _when(report, row))
+        ),
         more_lost=len(lost) - len(shown),
         views=len(lost) + 1,
         spans=tuple((clock(span.from_s), clock(span.to_s)) for span in spans(report, garment)),
@@ -230,7 +236,7 @@ def _reason(report: Report, row: int) -> str:
 
 
 def _offer(match: Match, pictures: Pictures) -> Offer:
-    photo = pictures.photos.get(match.photo)
+    photo = pictures.photos.get((match.item_id, match.photo))
     return Offer(
         match=match,
         name=match.title or match.item_id,

@@ -25,13 +25,15 @@ SCHEMA = 1
 MAX_REPORT_BYTES = 1 << 30  # ours: hours of video give some tens of megabytes
 
 
-def report_json(report: Report, *, pixels: bool = False) -> dict[str, Any]:
+def report_json(report: Report, *, pixels: bool = False, vectors: bool = False) -> dict[str, Any]:
     """Everything a page needs, as plain JSON values.
 
     Args:
         pixels: also each garment's best view, as a JPEG ``data:`` URI under ``picture``.
+        vectors: also the embedding of each best view that was embedded, under ``embedding``.
     """
     picks = report.picks
+    embedded = _vectors(report) if vectors else {}
     return {
         "schema": SCHEMA,
         "status": report.status,
@@ -40,10 +42,19 @@ def report_json(report: Report, *, pixels: bool = False) -> dict[str, Any]:
         "settings": dict(report.settings),
         "seconds": {stage: round(float(spent), 4) for stage, spent in report.seconds.items()},
         "limits": dict(zip(QUALITIES, (float(limit) for limit in picks.limits), strict=True)),
+        "min_score": picks.min_score,
+        "min_views": picks.min_views,
         "folded": picks.folded,
         "sources": [asdict(source) for source in report.sources],
-        "garments": [_garment(report, garment, pixels) for garment in range(len(picks))],
+        "garments": [_garment(report, garment, pixels) | embedded.get(garment, {}) for garment in range(len(picks))],
     }
+
+
+def _vectors(report: Report) -> dict[int, dict[str, list[float]]]:
+    if report.embeddings is None:
+        return {}
+    pairs = zip(report.embeddings.ids, report.embeddings.vectors, strict=True)
+    return {int(garment): {"embedding": _floats(vector)} for garment, vector in pairs}
 
 
 def _garment(report: Report, garment: int, pixels: bool) -> dict[str, Any]:
@@ -57,7 +68,9 @@ def _garment(report: Report, garment: int, pixels: bool) -> dict[str, Any]:
         "status": "picked" if picks.picked[garment] else "seen",
         "first_seen_s": _exact(first),
         "last_seen_s": _exact(last),
-        "spans": [asdict(span) | {"from_s": _exact(span.from_s), "to_s": _exact(span.to_s)} for span in spans(report, garment)],
+        "spans": [
+            asdict(span) | {"from_s": _exact(span.from_s), "to_s": _exact(span.to_s)} for span in spans(report, garment)
+        ],
         "best_view": _view(picks, best),
         "views": [_view(picks, int(row)) for row in picks.members(garment)],
         "matches": [_match(match) for match in (matches.items[garment] if matches.items else ())],
@@ -106,18 +119,18 @@ def _data_uri(image: NDArray[np.uint8]) -> str:
     return "data:image/jpeg;base64," + base64.b64encode(jpeg_bytes(image, 85)).decode("ascii")
 
 
-def jsonl_line(report: Report, *, pixels: bool = False) -> str:
+def jsonl_line(report: Report, *, pixels: bool = False, vectors: bool = False) -> str:
     """The report as one line of JSON, without the line's end; plain ASCII, so safe on any terminal."""
-    return json.dumps(report_json(report, pixels=pixels), allow_nan=False, default=str)
+    return json.dumps(report_json(report, pixels=pixels, vectors=vectors), allow_nan=False, default=str)
 
 
-def write_json(report: Report, path: Path, *, pixels: bool = False) -> None:
+def write_json(report: Report, path: Path, *, pixels: bool = False, vectors: bool = False) -> None:
     """Write the report as one JSON file; whole or not at all.
 
     Raises:
         NoSpace: the disk is full.
     """
-    text = json.dumps(report_json(report, pixels=pixels), allow_nan=False, default=str, indent=1)
+    text = json.dumps(report_json(report, pixels=pixels, vectors=vectors), allow_nan=False, default=str, indent=1)
     write_whole(path, (text + "\n").encode("ascii"))
 
 
@@ -177,6 +190,8 @@ def _report(values: Mapping[str, Any]) -> Report:
         picked=np.array([garment["status"] == "picked" for garment in garments], bool),
         limits=(float(limits["viewpoint"]), float(limits["occlusion"]), float(limits["crop"])),
         folded=int(values["folded"]),
+        min_score=float(values["min_score"]),
+        min_views=int(values["min_views"]),
     )
     matches = Matches(
         items=tuple(tuple(Match(**match) for match in garment["matches"]) for garment in garments),

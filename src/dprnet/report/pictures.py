@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from dprnet.core.errors import DprnetError
-from dprnet.core.images import jpeg_bytes, read_image, resize
+from dprnet.core.images import jpeg_bytes, read_image, shrink
 from dprnet.core.records import Image, Matches
 
 PICK_SIDE = 360  # ours: pixels of the longer side; sharp at the size the page shows, also on dense screens
@@ -29,32 +29,24 @@ class Pictures:
 
     views: Mapping[int, Image] = field(default_factory=dict)
     """Crops by detection (row of ``picks.detections``): best views and some of those that lost."""
-    photos: Mapping[str, Image] = field(default_factory=dict)
-    """Photos of items by ``Match.photo``."""
+    photos: Mapping[tuple[str, str], bytes] = field(default_factory=dict)
+    """Small JPEG files of items by ``(item_id, photo)`` of the match."""
 
 
-def shrink(image: Image, side: int) -> Image:
-    """The image with its longer side at most ``side`` pixels; never enlarged."""
-    height, width = image.shape[:2]
-    factor = min(1.0, side / max(height, width))
-    if factor == 1.0:
-        return image
-    return resize(image, max(1, round(width * factor)), max(1, round(height * factor)))
-
-
-def read_photos(matches: Matches) -> dict[str, Image]:
-    """The photos of all matches that are files at hand, made small; addresses are never fetched."""
-    photos: dict[str, Image] = {}
-    for name in sorted({match.photo for items in matches.items for match in items if match.photo}):
-        if "://" in name:
+def read_photos(matches: Matches, known: Mapping[tuple[str, str], bytes] | None = None) -> dict[tuple[str, str], bytes]:
+    """The photos of all matches, small: those ``known`` and those that are files; addresses are never fetched."""
+    photos = dict(known or {})
+    for item_id, photo in sorted({(match.item_id, match.photo) for items in matches.items for match in items}):
+        if (item_id, photo) in photos or not photo or "://" in photo:
             continue
         try:
-            photos[name] = shrink(read_image(Path(name)).image, PHOTO_SIDE)
+            photos[item_id, photo] = jpeg_bytes(shrink(read_image(Path(photo)).image, PHOTO_SIDE), JPEG_QUALITY)
         except DprnetError as error:
             _log.warning("the report shows no photo for %s", error)
     return photos
 
 
-def data_uri(image: Image, side: int) -> str:
-    """A JPEG inside an address."""
-    return "data:image/jpeg;base64," + base64.b64encode(jpeg_bytes(shrink(image, side), JPEG_QUALITY)).decode("ascii")
+def data_uri(picture: Image | bytes, side: int) -> str:
+    """A JPEG (made of an image, or as it is) inside an address."""
+    jpeg = picture if isinstance(picture, bytes) else jpeg_bytes(shrink(picture, side), JPEG_QUALITY)
+    return "data:image/jpeg;base64," + base64.b64encode(jpeg).decode("ascii")

@@ -1,0 +1,40 @@
+"""``dprnet train detector|embedder RECIPE``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dprnet.cli.common import OutOption
+
+app = typer.Typer(help="Train one of the two networks by a recipe.", no_args_is_help=True, rich_markup_mode=None)
+
+Recipe = Annotated[Path, typer.Argument(help="Recipe (TOML); the folder recipes/ holds some.")]
+Resume = Annotated[bool, typer.Option("--resume/--restart", help="Go on from the last checkpoint in --out.")]
+Into = Annotated[Path | None, typer.Option("--bundle", help="Folder of a bundle to put the weights into.")]
+
+
+@app.command()
+def detector(recipe: Recipe, out: OutOption, resume: Resume = True, bundle: Into = None) -> None:
+    """Train the detector: Faster R-CNN with quality scores and instance embeddings (paper, section 3.1)."""
+    from dprnet.core.config import load_recipe
+    from dprnet.train.detector import DetectorRecipe, export_detector, train_detector
+
+    checkpoint = train_detector(load_recipe(recipe, DetectorRecipe), out, resume=resume)
+    typer.echo(checkpoint)
+    if bundle is not None:
+        typer.echo(export_detector(checkpoint, bundle).identity)
+
+
+@app.command()
+def embedder(recipe: Recipe, out: OutOption, resume: Resume = True, bundle: Into = None) -> None:
+    """Train the embedder (paper, section 3.3)."""
+    from dprnet.core.config import load_recipe
+    from dprnet.train.embedder import EmbedderRecipe, export_embedder, train_embedder
+
+    checkpoint = train_embedder(load_recipe(recipe, EmbedderRecipe), out, resume=resume)
+    typer.echo(checkpoint)
+    if bundle is not None:
+        typer.echo(export_embedder(checkpoint, bundle).identity)

@@ -1,0 +1,252 @@
+"""The flow on one page, as in the paper's figure 2: decode -> detect -> pick -> embed -> match -> report.
+
+Frames stream: what is kept while a video runs is one record of detections, no pixels. After picking, only the frames
+of the best views (and of some that lost, where a page shows them) are decoded a second time, at full size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal, Self
+
+import numpy as np
+
+from dprnet.core.bundle import Bundle
+from dprnet.core.config import parse_settings
+from dprnet.core.errors import DprnetError
+from dprnet.core.progress import SILENT, Progress, Stopwatch
+from dprnet.core.records import (
+    Detections,
+    Embeddings,
+    Match,
+    Matches,
+    Picks,
+    Report,
+    Source,
+)
+from dprnet.decode import DecodeLimits, Every, open_video
+from dprnet.detect import Detector
+from dprnet.embed.embedder import Embedder
+from dprnet.gallery import Gallery
+from dprnet.pick import PickConfig, pick
+from dprnet.pipeline.crops import Cutter, lost_views
+from dprnet.report import Pictures, read_photos
+
+Until = Literal["detect", "pick", "embed"]
+Fallback = Literal["best"]
+
+EVERY = "0.5s"  # ours: a garment in view for a second is looked at twice
+ITEMS = 5  # ours: what fits beside a garment on a page; recall is reported up to 5
+LOST_PER_GARMENT = 6  # ours
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """One video after detection."""
+
+    source: Source
+    detections: Detections
+
+
+class VideoToShop:
+    """Finds the clothes worn in videos in a shop's catalogue; loads its networks once, then works per call."""
+
+    def __init__(
+        self,
+        bundle: Bundle,
+        *,
+        gallery: Gallery | Path | str | None = None,
+        device: str = "cpu",
+        limits: DecodeLimits | None = None,
+    ) -> None:
+        self.bundle = bundle
+        self.detector = Detector.from_bundle(bundle, device=device)
+        self.embedder = Embedder.from_bundle(bundle, device=device)
+        self.picking = parse_settings(dict(bundle.settings("picking")), PickConfig, f"{bundle.name}.picking")
+        self.limits = limits or DecodeLimits()
+        if isinstance(gallery, (str, Path)):
+            gallery = Gallery.open(Path(gallery), embedder=self.embedder.identity)
+        self.gallery = gallery
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        bundle: str | Path | Bundle = "tiny",
+        *,
+        gallery: Gallery | Path | str | None = None,
+        device: str = "cpu",
+        limits: DecodeLimits | None = None,
+    ) -> Self:
+        """Load a bundle and, if one is named, a gallery that was made with it.
+
+        Raises:
+            MissingFile: no such bundle or gallery.
+            BadBundle: damaged, or newer than this version reads.
+            BadGallery: built by another embedder.
+        """
+        loaded = bundle if isinstance(bundle, Bundle) else Bundle.from_pretrained(bundle)
+        return cls(loaded, gallery=gallery, device=device, limits=limits)
+
+    def search(
+        self,
+        videos: Path | str | Sequence[Path | str],
+        *,
+        every: Every | str = EVERY,
+        as_one: bool = False,
+        until: Until | None = None,
+        fallback: Fallback | None = None,
+        items: int = ITEMS,
+        progress: Progress = SILENT,
+    ) -> Report:
+        """Search one or several videos.
+
+        Args:
+            every: how often a frame is looked at, such as ``"0.5s"`` or ``"15f"``.
+            as_one: one set of garments over all the videos (clips of one scene) instead of one set a video.
+            until: stop after this stage; after ``detect`` every detection stands for itself and none is picked.
+            fallback: ``"best"`` also matches garments none of whose views passes the limits.
+            items: how many catalogue items a garment gets at most.
+
+        Returns:
+            One report. A video that could not be read is a source of status ``failed`` with the reason as its note.
+
+        Raises:
+            DprnetError: none of the videos could be read.
+        """
+        return self.search_shown(
+            videos, every=every, as_one=as_one, until=until, fallback=fallback, items=items, progress=progress, lost=0
+        )[0]
+
+    def search_shown(
+        self,
+        videos: Path | str | Sequence[Path | str],
+        *,
+        every: Every | str = EVERY,
+        as_one: bool = False,
+        until: Until | None = None,
+        fallback: Fallback | None = None,
+        items: int = ITEMS,
+        progress: Progress = SILENT,
+        lost: int = LOST_PER_GARMENT,
+    ) -> tuple[Report, Pictures]:
+        """:meth:`search`, and the pictures that a page shows: up to ``lost`` views a garment that were not picked."""
+        paths = [Path(video) for video in ([videos] if isinstance(videos, (str, Path)) else videos)]
+        step = every if isinstance(every, Every) else Every.parse(every)
+        watch = Stopwatch()
+
+        seen = self._detect(paths, step, watch, progress)
+        sources = [one.source for one in seen]
+        with watch("pick"):
+            picks = self._pick(seen, as_one, until)
+        pictures, embeddings = Pictures(), None
+        if until not in {"detect", "pick"}:
+            wanted = np.arange(len(picks)) if fallback == "best" else np.flatnonzero(picks.picked)
+            with watch("embed"):
+                cutter = Cutter(paths, picks, wanted, lost_views(picks, lost), self.limits, watch, progress)
+                embeddings = Embeddings(self.embedder(cutter.crops()), tuple(str(garment) for garment in cutter.order))
+            for number, note in cutter.notes.items():
+                sources[number] = replace(sources[number], status="partial", note=note)
+            picks, pictures = replace(picks, crops=cutter.best_views()), Pictures(cutter.pictures)
+        with watch("match"):
+            matches = self._match(embeddings if until is None else None, len(picks), items)
+        if lost:
+            pictures = replace(pictures, photos=read_photos(matches, self._thumbnails(matches)))
+        report = Report(
+            sources=tuple(sources),
+            picks=picks,
+            matches=matches,
+            seconds=watch.seconds,
+            bundle=self.bundle.identity,
+            gallery=self._gallery_name() if until is None else "",
+            settings={
+                "every": str(every),
+                "as_one": as_one,
+                "until": until,
+                "fallback": fallback,
+                "items": items,
+                "picking": self.picking.model_dump(mode="json"),
+            },
+            embeddings=embeddings,
+        )
+        return report, pictures
+
+    def _detect(self, paths: list[Path], every: Every, watch: Stopwatch, progress: Progress) -> list[_Seen]:
+        """Each video in turn; one that cannot be read does not stop the others."""
+        seen: list[_Seen] = []
+        errors: list[DprnetError] = []
+        for number, path in enumerate(paths):
+            try:
+                seen.append(self._look(path, number, every, watch, progress))
+            except DprnetError as error:
+                errors.append(error)
+                seen.append(_Seen(Source(str(path), "", 0, 0, 0.0, "failed", str(error)), Detections.empty()))
+        if errors and len(errors) == len(paths):
+            raise (
+                errors[0]
+                if len(errors) == 1
+                else type(errors[0])(
+                    f"{len(errors)} videos", f"none could be read; {'; '.join(str(error) for error in errors[:3])}"
+                )
+            )
+        return seen
+
+    def _look(self, path: Path, number: int, every: Every, watch: Stopwatch, progress: Progress) -> _Seen:
+        found: list[Detections] = []
+        with (
+            open_video(path, every, limits=self.limits, short_side=self.detector.short_side, source=number) as video,
+            watch("detect"),
+        ):
+            frames = watch.pulled(video, "decode", within="detect")
+            found.extend(progress.track(self.detector(frames), f"Looking at {path.name}"))
+            return _Seen(video.record(), Detections.concatenate(found))
+
+    def _pick(self, seen: list[_Seen], as_one: bool, until: Until | None) -> Picks:
+        if until == "detect":
+            return _unpicked(Detections.concatenate([one.detections for one in seen]))
+        if as_one:
+            return pick(Detections.concatenate([one.detections for one in seen]), self.picking)
+        return _side_by_side([pick(one.detections, self.picking) for one in seen])
+
+    def _match(self, embeddings: Embeddings | None, garments: int, items: int) -> Matches:
+        found: list[tuple[Match, ...]] = [()] * garments
+        if self.gallery is not None and embeddings is not None and len(embeddings.ids):
+            answers = self.gallery.search(embeddings.vectors, items)
+            for garment, answer in zip(embeddings.ids, answers, strict=True):
+                found[int(garment)] = tuple(answer)
+        return Matches(items=tuple(found), decisions=(None,) * garments, probabilities=(None,) * garments)
+
+    def _thumbnails(self, matches: Matches) -> dict[tuple[str, str], bytes]:
+        every = [match for items in matches.items for match in items]
+        return self.gallery.thumbnails(every) if self.gallery is not None and every else {}
+
+    def _gallery_name(self) -> str:
+        gallery = self.gallery
+        return "" if gallery is None else f"{gallery.identity}, {len(gallery)} items"
+
+
+def _unpicked(found: Detections) -> Picks:
+    """Every detection for itself, none picked."""
+    n = len(found)
+    return Picks(found, np.arange(n), np.zeros((n, 3), bool), np.arange(n), np.zeros(n, bool))
+
+
+def _side_by_side(parts: list[Picks]) -> Picks:
+    """The garments of several videos in one record, none of them shared."""
+    if len(parts) == 1:
+        return parts[0]
+    rows = np.cumsum([0, *(len(part.detections) for part in parts)])
+    garments = np.cumsum([0, *(len(part) for part in parts)])
+    full = [part for part in parts if len(part.detections)] or parts[:1]
+    return Picks(
+        detections=Detections.concatenate([part.detections for part in parts]),
+        instance=np.concatenate([part.instance + start for part, start in zip(parts, garments, strict=False)]),
+        failing=np.concatenate([part.failing for part in parts]),
+        best=np.concatenate([part.best + start for part, start in zip(parts, rows, strict=False)]),
+        picked=np.concatenate([part.picked for part in parts]),
+        limits=full[0].limits,
+        folded=sum(part.folded for part in parts),
+        min_score=full[0].min_score,
+        min_views=full[0].min_views,
+    )
