@@ -1,7 +1,8 @@
 """The luma catalogue: photos of products in several colours, front and back.
 
 The identity is product and colour; the same product in another colour is the hardest wrong answer (``Photo.item``
-holds the product). Back photos whose colour was changed by hand and no longer fits the front are left out.
+holds the product). Where only the main photo was dyed by hand, the other views show another colour and are left out;
+so are photos of whole outfits, which show more than the product.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ log = logging.getLogger(__name__)
 INDEX_COLUMNS = ("file", "product", "category", "colour", "view")
 PAIR_COLUMNS = ("product", "colour", "main", "back", "ab_distance", "likely_recoloured")
 VIEWPOINT = {"main": 0, "back": 1}  # index into VIEWPOINTS; the other views (alt1 ...) differ from product to product
+OUTFIT = "outfit"
 
 
 def photos(root: Path | str, split: str) -> list[Photo]:
@@ -33,18 +35,16 @@ def photos(root: Path | str, split: str) -> list[Photo]:
         MissingFile, BadDataset: a table is missing or wrong; a product that no split holds.
     """
     folder, wanted = folder_of(root), check_split(split)
-    recoloured = {
-        row["back"]
-        for _, row in read_table(folder / "front_back_pairs.csv", PAIR_COLUMNS)
-        if row["likely_recoloured"] == "1"
-    }
+    pairs_table = read_table(folder / "front_back_pairs.csv", PAIR_COLUMNS)
+    dyed = {(row["product"], row["colour"]) for _, row in pairs_table if row["likely_recoloured"] == "1"}
     splits = split_of("luma")
     found = []
     for line, row in read_table(folder / "index.csv", INDEX_COLUMNS):
         product = row["product"]
         if product not in splits:
             raise BadDataset(folder / "index.csv", f"line {line}: product '{product}' is in no split")
-        if splits[product] != wanted or row["file"] in recoloured:
+        other_colour = row["view"] != "main" and (product, row["colour"]) in dyed
+        if splits[product] != wanted or other_colour or row["view"] == OUTFIT:
             continue
         found.append(
             Photo(
