@@ -18,7 +18,7 @@ from PIL import UnidentifiedImageError
 
 from dprnet.core.config import Settings
 from dprnet.core.errors import BadImage, MissingFile
-from dprnet.core.modes import WHITE, foreign_format, to_rgb
+from dprnet.core.modes import WHITE, avif_pixels, foreign_format, to_rgb
 from dprnet.core.records import FloatArray, Image
 
 FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "GIF", "BMP", "TIFF")
@@ -73,6 +73,8 @@ def read_image(
     limits = limits or ImageLimits()
     thing = name or ("image" if isinstance(source, bytes) else str(source))
     data = _bytes_within(source, thing, limits.max_bytes)
+    if (claimed := avif_pixels(data)) > limits.max_pixels:
+        raise BadImage(thing, f"{claimed} pixels, at most {limits.max_pixels} are read", reason="limit:pixels")
     # Pillow warns of bombs, of odd EXIF, of palettes; each either is an error below or does no harm.
     warnings.filterwarnings("ignore", module=r"PIL\.")
     try:
@@ -82,7 +84,8 @@ def read_image(
         raise
     except UnidentifiedImageError:
         other = foreign_format(data)
-        sentence = f"{other or 'no image, or a damaged one'}; accepted are JPEG, PNG, WebP, AVIF, GIF, BMP and TIFF"
+        broken = "damaged" if looks_readable(data[:32]) else "no image"
+        sentence = f"{other or broken}; accepted are JPEG, PNG, WebP, AVIF, GIF, BMP and TIFF"
         raise BadImage(thing, sentence, reason="format" if other else "damaged") from None
     except Pil.DecompressionBombError:
         raise BadImage(thing, f"more than {limits.max_pixels} pixels", reason="limit:pixels") from None

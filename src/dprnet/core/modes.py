@@ -1,8 +1,9 @@
-"""Below `images`: every pixel mode a photo may have as RGB, and the names of the formats that are refused."""
+"""Below `images`: any pixel mode as RGB, and what the first bytes of a file tell of it."""
 
 from __future__ import annotations
 
 import io
+import struct
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,7 @@ from PIL import ImageCms
 
 WHITE = 255
 MAX_ICC_BYTES = 4 << 20
+AVIF_HEAD_BYTES = 1 << 16
 
 # What a refused file is called in the sentence: (offset, magic bytes, name).
 _OTHERS: tuple[tuple[int, bytes, str], ...] = (
@@ -107,3 +109,17 @@ def foreign_format(data: bytes) -> str | None:
     if start.startswith(b"<svg") or (start.startswith(b"<?xml") and b"<svg" in start):
         return "an SVG drawing"
     return None
+
+
+def avif_pixels(data: bytes) -> int:
+    """Pixels of the largest image that an AVIF file claims to hold, 0 for other files.
+
+    Pillow's reader calls a file beyond its own limit unreadable, without saying that size is the matter.
+    """
+    if data[4:8] != b"ftyp":
+        return 0
+    largest, at = 0, data.find(b"ispe", 0, AVIF_HEAD_BYTES)
+    while at >= 0 and at + 16 <= len(data):
+        width, height = struct.unpack(">II", data[at + 8 : at + 16])  # after the box's version and flags
+        largest, at = max(largest, width * height), data.find(b"ispe", at + 4, AVIF_HEAD_BYTES)
+    return largest

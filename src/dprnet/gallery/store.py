@@ -7,6 +7,7 @@ store's work (see `index`).
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -127,6 +128,7 @@ class LanceStore:
 
 
 def _connect(folder: Path) -> Any:
+    os.environ.setdefault("LANCEDB_LOG", "error")  # it warns on stderr of every new table
     import lancedb
 
     return lancedb.connect(folder)
