@@ -172,7 +172,8 @@ def shipped_bundles() -> list[str]:
 
 
 def _half(array: NDArray[Any]) -> NDArray[Any]:
-    return np.ascontiguousarray(array.astype(np.float16) if array.dtype.kind == "f" else array)
+    # np.asarray, as np.ascontiguousarray would make a scalar (a counter of batches) an array of one
+    return np.asarray(array.astype(np.float16) if array.dtype.kind == "f" else array, order="C")
 
 
 def _digest(value: Any) -> str:
