@@ -66,7 +66,9 @@ class BatchAugment:
         dx, dy = (_uniform(count, -1, 1, generator) * room for _ in range(2))
         cos, sin = torch.cos(angle) / zoom, torch.sin(angle) / zoom
         rows = [torch.stack([mirror * cos * stretch, -sin, dx], 1), torch.stack([mirror * sin, cos / stretch, dy], 1)]
-        grid = functional.affine_grid(torch.stack(rows, 1), [count, 3, self.size, self.size], align_corners=False)
+        grid = functional.affine_grid(
+            torch.stack(rows, 1).to(images), [count, 3, self.size, self.size], align_corners=False
+        )
         # Sampled relative to white, so that zero padding is white.
         return functional.grid_sample(images - WHITE, grid, align_corners=False) + WHITE
 
@@ -81,17 +83,17 @@ class BatchAugment:
 
     def _light(self, images: Tensor, generator: torch.Generator) -> Tensor:
         s, count = self.settings, len(images)
-        gain = 1 + _uniform(count, -s.brightness, s.brightness, generator)[:, None, None, None]
-        gain = gain * (1 + _uniform(count * 3, -s.cast, s.cast, generator).view(count, 3, 1, 1))
-        slope = 1 + _uniform(count, -s.contrast, s.contrast, generator)[:, None, None, None]
+        gain = 1 + _uniform(count, -s.brightness, s.brightness, generator).to(images)[:, None, None, None]
+        gain = gain * (1 + _uniform(count * 3, -s.cast, s.cast, generator).to(images).view(count, 3, 1, 1))
+        slope = 1 + _uniform(count, -s.contrast, s.contrast, generator).to(images)[:, None, None, None]
         middle = images.mean(dim=(1, 2, 3), keepdim=True)
         return ((images - middle) * slope + middle) * gain
 
     def _noise(self, images: Tensor, generator: torch.Generator) -> Tensor:
         s, count, side = self.settings, len(images), images.shape[-1]
         if s.noise:
-            level = _uniform(count, 0, s.noise, generator)[:, None, None, None]
-            images = images + level * torch.randn(images.shape, generator=generator)
+            level = _uniform(count, 0, s.noise, generator).to(images)[:, None, None, None]
+            images = images + level * torch.randn(images.shape, generator=generator).to(images)
         images = images.clamp(0, 255)
         for number in (torch.rand(count, generator=generator) < s.erase).nonzero()[:, 0].tolist():
             area, ratio, x, y, grey = torch.rand(5, generator=generator).tolist()
@@ -116,7 +118,7 @@ def recolour(images: Tensor, variants: Tensor, seeds: Tensor) -> Tensor:
     chosen = (variants > 0).nonzero()[:, 0]
     if not len(chosen):
         return images
-    dice = torch.stack([_dice(int(seeds[i]), int(variants[i])) for i in chosen])
+    dice = torch.stack([_dice(int(seeds[i]), int(variants[i])) for i in chosen]).to(images)
     x = images[chosen].clamp(0, 255) / 255
     luma = (0.299 * x[:, 0] + 0.587 * x[:, 1] + 0.114 * x[:, 2])[:, None]
     blue, red = x[:, 2:3] - luma, x[:, 0:1] - luma
