@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
 
@@ -37,6 +38,7 @@ class Stages(nn.Module):
         self.stages = nn.ModuleList(stages)
 
     def forward(self, images: Tensor) -> list[Tensor]:
+        """Images (B, 3, H, W) -> maps of strides 4, 8, 16 and 32."""
         maps = []
         for stage in self.stages:
             images = stage(images)
@@ -110,8 +112,7 @@ def build_body(name: str, norm: Norm, start: str) -> tuple[nn.Module, tuple[int,
         body = Stages([stem, whole.layer2, whole.layer3, whole.layer4])
         widths = RESNET_CHANNELS
     elif name.startswith("timm:"):
-        body, widths = _timm(name.removeprefix("timm:"), pretrained=start == "pretrained")
-        _load(body, path)
+        body, widths = _timm(name.removeprefix("timm:"), path, pretrained=start == "pretrained")
     else:
         raise BadRecipe("backbone", f"unknown '{name}'; known: mobilenet_v2, resnet50, timm:NAME")
     if norm == "folded":
@@ -137,7 +138,7 @@ def settle_norms(body: nn.Module) -> None:
 def fold_norms(module: nn.Module) -> None:
     """Put every batch normalisation that directly follows a convolution into it, in place."""
     children = list(module.named_children())
-    for (first, convolution), (second, norm) in zip(children, children[1:], strict=False):
+    for (first, convolution), (second, norm) in pairwise(children):
         if isinstance(convolution, nn.Conv2d) and type(norm) is nn.BatchNorm2d:
             setattr(module, first, fuse_conv_bn_eval(convolution.eval(), norm.eval()))
             setattr(module, second, nn.Identity())
@@ -167,7 +168,7 @@ def _load(body: nn.Module, path: Path | None) -> None:
         raise BadBundle(path, f"not weights of this backbone: {str(error).splitlines()[0]}") from None
 
 
-def _timm(name: str, pretrained: bool) -> tuple[nn.Module, tuple[int, ...]]:
+def _timm(name: str, path: Path | None, pretrained: bool) -> tuple[nn.Module, tuple[int, ...]]:
     import timm
 
     try:
@@ -178,6 +179,7 @@ def _timm(name: str, pretrained: bool) -> tuple[nn.Module, tuple[int, ...]]:
     wanted = [strides.index(2**level) for level in LEVELS if 2**level in strides]
     if len(wanted) != len(LEVELS):
         raise BadRecipe("backbone", f"timm:{name} has maps at strides {strides}; strides 4, 8, 16 and 32 are needed")
+    _load(body, path)
     return _Chosen(body, wanted), tuple(channels[index] for index in wanted)
 
 
@@ -188,9 +190,6 @@ class _Chosen(nn.Module):
         super().__init__()
         self.body = body
         self.chosen = chosen
-
-    def load_state_dict(self, state: Any, *arguments: Any, **options: Any) -> Any:  # a timm file knows no wrapper
-        return self.body.load_state_dict(state, *arguments, **options)
 
     def forward(self, images: Tensor) -> list[Tensor]:
         maps = self.body(images)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from torchvision.models.detection._utils import BalancedPositiveNegativeSampler, BoxCoder, Matcher
-from torchvision.models.detection.rpn import RegionProposalNetwork
+from torchvision.models.detection.rpn import RegionProposalNetwork, RPNHead
 from torchvision.ops import MultiScaleRoIAlign, batched_nms, box_iou, clip_boxes_to_image, nms
 
 from dprnet.core.config import Settings
@@ -49,7 +49,7 @@ class Found:
     scores: Tensor
     """(N,) probability of the class."""
     answers: dict[str, Tensor]
-    """(N, ...) of every head that works on garments: viewpoint, occlusion, crop (probabilities), instance (embedding)."""
+    """(N, ...) of every other head: viewpoint, occlusion, crop (probabilities), instance (embedding)."""
 
 
 def in_ignored(boxes: Tensor, ignored: Tensor) -> Tensor:
@@ -64,6 +64,15 @@ def in_ignored(boxes: Tensor, ignored: Tensor) -> Tensor:
     shared = (corners[1] - corners[0]).clamp(min=0).prod(dim=2)
     area = (boxes[:, 2:] - boxes[:, :2]).prod(dim=1).clamp(min=1e-6)
     return (shared / area[:, None]).amax(dim=1) >= IGNORE_OVERLAP
+
+
+class ProposalHead(RPNHead):  # type: ignore[misc]
+    """torchvision's head of the first stage; mixed precision ends here, or boxes would be rounded to whole pixels."""
+
+    def forward(self, maps: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+        """Objectness and encoded offsets of every anchor, a map at a time, in float32."""
+        scores, deltas = super().forward(maps)
+        return [score.float() for score in scores], [delta.float() for delta in deltas]
 
 
 class ProposalNetwork(RegionProposalNetwork):  # type: ignore[misc]
@@ -99,6 +108,7 @@ class BoxFeatures(nn.Module):
             nn.init.zeros_(layer.bias)
 
     def forward(self, maps: Tensor) -> Tensor:
+        """(R, M, S, S) -> (R, D)."""
         return functional.relu(self.fc2(functional.relu(self.fc1(maps.flatten(1)))))
 
 
@@ -134,8 +144,11 @@ class BoxStage(nn.Module):
         inputs = {"map": pooled, "vector": self.features(pooled)}
         losses = {}
         for name, head in self._heads():
+            if not head.learns:
+                continue
             given = inputs[head.reads]
-            losses[name] = head.loss(head(given[sampled.foreground] if head.stage == "view" else given), sampled)
+            output = head(given[sampled.foreground] if head.stage == "view" else given)
+            losses[name] = head.loss(output.float(), sampled)  # mixed precision ends before the loss
         return losses
 
     @torch.no_grad()
@@ -190,7 +203,7 @@ class BoxStage(nn.Module):
         kept = [
             self._survivors(proposal, chance, delta, shape, score_threshold)
             for proposal, chance, delta, shape in zip(
-                proposals, probabilities.split(counts), deltas.split(counts), shapes, strict=True
+                proposals, torch.split(probabilities, counts), torch.split(deltas, counts), shapes, strict=True
             )
         ]
         boxes = [survivors[0] for survivors in kept]
@@ -199,7 +212,7 @@ class BoxStage(nn.Module):
         answers = {
             name: finite(name, head.answer(inputs[head.reads])) for name, head in heads.items() if head.stage == "view"
         }
-        rows = {name: answer.split([len(box) for box in boxes]) for name, answer in answers.items()}
+        rows = {name: torch.split(answer, [len(box) for box in boxes]) for name, answer in answers.items()}
         return [
             Found(*survivors, {name: parts[image] for name, parts in rows.items()})
             for image, survivors in enumerate(kept)

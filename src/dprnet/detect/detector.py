@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from itertools import islice
 from pathlib import Path
 from typing import Any, Self
 
@@ -83,7 +82,7 @@ class Detector:
                 yield self._record(frame, image, garments)
 
     def _image(self, frame: Frame) -> torch.Tensor:
-        pixels = torch.from_numpy(np.ascontiguousarray(frame.image)).permute(2, 0, 1)
+        pixels = torch.from_numpy(np.require(frame.image, requirements=["C", "W"])).permute(2, 0, 1)
         return fit(pixels, self.config.short_side, self.config.long_side)
 
     def _record(self, frame: Frame, image: torch.Tensor, found: Found) -> Detections:
@@ -134,16 +133,17 @@ def export_parts(
 
 def _groups(frames: Iterable[Frame], size: int) -> Iterator[list[Frame]]:
     """Neighbouring frames of one shape, at most ``size`` together."""
-    frames = iter(frames)
     group: list[Frame] = []
-    while True:
-        following = list(islice(frames, 1))
-        if group and (not following or len(group) == size or following[0].image.shape != group[0].image.shape):
+    for frame in frames:
+        if group and frame.image.shape != group[0].image.shape:
             yield group
             group = []
-        if not following:
-            return
-        group += following
+        group.append(frame)
+        if len(group) == size:  # at once: the next frame of a live source may be long in coming
+            yield group
+            group = []
+    if group:
+        yield group
 
 
 def _coarse_labels(classes: tuple[str, ...]) -> NDArray[np.int64]:

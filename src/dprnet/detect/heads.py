@@ -39,6 +39,11 @@ class Head(nn.Module):
     reads: ClassVar[Literal["map", "vector"]] = "vector"
     stage: ClassVar[Literal["box", "view"]] = "box"
 
+    @property
+    def learns(self) -> bool:
+        """False where the head has nothing to learn from, and so no term of the loss."""
+        return True
+
     def loss(self, output: Tensor, sampled: Sampled) -> Tensor:
         """Scalar loss of the head's output in training."""
         raise NotImplementedError
@@ -59,6 +64,7 @@ class ClassHead(Head):
         nn.init.zeros_(self.fc.bias)
 
     def forward(self, features: Tensor) -> Tensor:
+        """Logits."""
         output: Tensor = self.fc(features)
         return output
 
@@ -77,8 +83,9 @@ class BoxRegressionHead(Head):
         nn.init.zeros_(self.fc.bias)
 
     def forward(self, features: Tensor) -> Tensor:
+        """Encoded offsets."""
         output: Tensor = self.fc(features)
-        return output.unflatten(1, (-1, 4))
+        return output.view(len(output), -1, 4)
 
     def loss(self, output: Tensor, sampled: Sampled) -> Tensor:
         """Smooth-L1 over the foreground boxes (paper, Eq. 1, rcnn reg)."""
@@ -107,6 +114,7 @@ class ScoringBranch(Head):
         nn.init.zeros_(self.fc.bias)
 
     def forward(self, maps: Tensor) -> Tensor:
+        """Logits."""
         output: Tensor = self.fc(self.convolutions(maps).mean(dim=(2, 3)))
         return output
 
@@ -140,6 +148,11 @@ class InstanceBranch(Head):
             nn.init.zeros_(layer.bias)
         if self.fc3 is not None:
             nn.init.normal_(self.fc3.weight, std=0.01)
+
+    @property
+    def learns(self) -> bool:
+        """Only with training instances."""
+        return self.fc3 is not None
 
     def embed(self, features: Tensor) -> Tensor:
         """(R, D) -> (R, E) embeddings, not normalised (Eq. 4 divides by their lengths)."""

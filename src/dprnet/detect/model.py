@@ -14,7 +14,6 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.image_list import ImageList
-from torchvision.models.detection.rpn import RPNHead
 from torchvision.ops import MultiScaleRoIAlign
 
 from dprnet.core.classes import COARSE_CLASSES, CROPS, OCCLUSIONS, VIEWPOINTS
@@ -28,6 +27,7 @@ from dprnet.detect.boxhead import (
     BoxStage,
     BoxStageConfig,
     Found,
+    ProposalHead,
     ProposalNetwork,
     Target,
     finite,
@@ -56,7 +56,7 @@ class ProposalConfig(Settings):
 
 
 class DetectorConfig(Settings):
-    """Size and parts of the detector. The defaults are the paper's size; `recipes/detector-tiny.toml` is the small one."""
+    """Size and parts of the detector; the defaults are the paper's size (`recipes/detector-tiny.toml` is small)."""
 
     classes: tuple[str, ...] = COARSE_CLASSES  # DESIGN: DeepFashion2's 13 map onto these afterwards
     backbone: str = "resnet50"  # ours (the paper names none)
@@ -95,11 +95,14 @@ class DetectorNetwork(nn.Module):
         )
 
     def losses(self, images: Sequence[Tensor], truths: Sequence[Truth]) -> dict[str, Tensor]:
-        """Every term of Eq. 1-3 by name, unweighted: rpn_class, rpn_box, class, box, viewpoint, occlusion, crop, instance.
+        """Every term of Eq. 1-3, unweighted.
 
         Args:
             images: uint8 (3, H, W) RGB, each of its own size.
             truths: of each image, in its pixels.
+
+        Returns:
+            Scalars by name: rpn_class, rpn_box, class, box, viewpoint, occlusion, crop, instance.
         """
         assert self.training, "losses need the network in training mode"
         targets = [self._target(truth) for truth in truths]
@@ -141,13 +144,13 @@ class DetectorNetwork(nn.Module):
     def _target(self, truth: Truth) -> Target:
         device = self.backbone.mean.device
         target = {
-            "boxes": torch.as_tensor(truth.boxes_xyxy, dtype=torch.float32),
-            "labels": torch.as_tensor(truth.labels),
-            **{name: torch.as_tensor(getattr(truth, name)) for name in VIEW_COLUMNS},
+            "boxes": torch.tensor(truth.boxes_xyxy, dtype=torch.float32),
+            "labels": torch.tensor(truth.labels),
+            **{name: torch.tensor(getattr(truth, name)) for name in VIEW_COLUMNS},
         }
         usable = (target["boxes"][:, 2:] - target["boxes"][:, :2] >= MIN_SIDE).all(dim=1)
         target = {name: values[usable].to(device) for name, values in target.items()}
-        target["ignore"] = torch.as_tensor(truth.ignore_xyxy, dtype=torch.float32).to(device)
+        target["ignore"] = torch.tensor(truth.ignore_xyxy, dtype=torch.float32).to(device)
         return target
 
 
@@ -164,7 +167,7 @@ def build_proposals(config: DetectorConfig) -> ProposalNetwork:
         raise ValueError(f"proposals.sizes needs equally many sizes a level, got {sizes}")
     return ProposalNetwork(
         anchors,
-        RPNHead(config.channels, anchors.num_anchors_per_location()[0]),
+        ProposalHead(config.channels, anchors.num_anchors_per_location()[0]),
         first.foreground_iou,
         first.background_iou,
         first.sampled,

@@ -1,0 +1,1 @@
+"""The workshop: trains the detector and the embedder from recipes."""
