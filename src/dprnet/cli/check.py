@@ -15,7 +15,7 @@ def check(
 ) -> int:
     """Say what a file or folder is and whether it can be used."""
     from dprnet.core.errors import DprnetError
-    from dprnet.pipeline.checking import check as examine
+    from dprnet.check import check as examine
 
     failed = 0
     for path in paths:

@@ -20,7 +20,7 @@ def demo(
 ) -> None:
     """Index a sample catalogue, search sample videos, and write a page that shows what was found."""
     from dprnet.core.progress import on_stderr
-    from dprnet.pipeline.demo import run_demo
+    from dprnet.demo import run_demo
 
     for shown in run_demo(out, bundle=bundle, device=device, data=data, progress=on_stderr()):
         typer.echo(f"{shown.name}: {shown.garments} garments, {shown.picked} in a good view, {shown.matches} matches")

@@ -9,7 +9,6 @@ import typer
 
 from dprnet.cli.common import BundleOption, DeviceOption, EveryOption, JsonOption
 
-
 Until = Literal["detect", "pick", "embed"]
 Fallback = Literal["best"]
 

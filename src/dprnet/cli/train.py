@@ -20,21 +20,24 @@ Into = Annotated[Path | None, typer.Option("--bundle", help="Folder of a bundle 
 def detector(recipe: Recipe, out: OutOption, resume: Resume = True, bundle: Into = None) -> None:
     """Train the detector: Faster R-CNN with quality scores and instance embeddings (paper, section 3.1)."""
     from dprnet.core.config import load_recipe
+    from dprnet.core.progress import on_stderr
     from dprnet.train.detector import DetectorRecipe, export_detector, train_detector
 
-    checkpoint = train_detector(load_recipe(recipe, DetectorRecipe), out, resume=resume)
+    checkpoint = train_detector(load_recipe(recipe, DetectorRecipe), out, resume=resume, progress=on_stderr())
     typer.echo(checkpoint)
     if bundle is not None:
-        typer.echo(export_detector(checkpoint, bundle).identity)
+        typer.echo(export_detector(out, bundle, bundle.name).identity)
 
 
 @app.command()
 def embedder(recipe: Recipe, out: OutOption, resume: Resume = True, bundle: Into = None) -> None:
     """Train the embedder (paper, section 3.3)."""
     from dprnet.core.config import load_recipe
+    from dprnet.core.progress import on_stderr
     from dprnet.train.embedder import EmbedderRecipe, export_embedder, train_embedder
 
-    checkpoint = train_embedder(load_recipe(recipe, EmbedderRecipe), out, resume=resume)
+    settings = load_recipe(recipe, EmbedderRecipe)
+    checkpoint = train_embedder(settings, out, resume=resume, progress=on_stderr())
     typer.echo(checkpoint)
     if bundle is not None:
-        typer.echo(export_embedder(checkpoint, bundle).identity)
+        typer.echo(export_embedder(settings, checkpoint, bundle, bundle.name).identity)

@@ -33,6 +33,8 @@ _log = logging.getLogger(__name__)
 class Indexed:
     """What indexing did."""
 
+    folder: Path
+    """The gallery."""
     items: int
     """Items in the gallery now."""
     photos: int
@@ -81,30 +83,34 @@ def index(
     """
     read = read_catalogue(Path(catalogue))
     problems = list(read.problems)
-    photos = 0
     with _open_or_create(Path(gallery), embedder) as store:
-        for chunk in _chunks(progress.track(read.items, "Indexing", len(read.items))):
-            loaded = list(_load(chunk, problems))
-            items = [item for item, _ in loaded]
-            images = [image for _, found in loaded for image in found]
-            cut = images if detector is None else _cut_to_category(items, images, detector)
-            thumbnails = [jpeg_bytes(shrink(image, THUMBNAIL_SIDE), 80) for image in images]
-            store.upsert(items, embedder(cut), thumbnails)
-            photos += len(images)
+        done = _stored(read.items, store, embedder, detector, problems)
+        photos = sum(progress.track(done, "Indexing", len(read.items)))
         path = store.folder / PROBLEMS
         _write_problems(problems, path)
-        return Indexed(len(store), photos, tuple(problems), path)
+        return Indexed(store.folder, len(store), photos, tuple(problems), path)
+
+
+def _stored(
+    items: Sequence[Item], store: Gallery, embedder: Embedder, detector: Detector | None, problems: list[Problem]
+) -> Iterator[int]:
+    """Read, embed and store the items, a chunk at a time; then, for each of the chunk, its number of photos."""
+    source = iter(items)
+    while chunk := list(itertools.islice(source, CHUNK)):
+        loaded = list(_load(chunk, problems))
+        readable = [item for item, _ in loaded]
+        images = [image for _, found in loaded for image in found]
+        cut = images if detector is None else _cut_to_category(readable, images, detector)
+        thumbnails = [jpeg_bytes(shrink(image, THUMBNAIL_SIDE), 80) for image in images]
+        store.upsert(readable, embedder(cut), thumbnails)
+        counts = {item.item_id: len(item.images) for item in readable}
+        yield from (counts.get(item.item_id, 0) for item in chunk)
 
 
 def _open_or_create(folder: Path, embedder: Embedder) -> Gallery:
     if folder.is_dir() and any(folder.iterdir()):
         return Gallery.open(folder, embedder=embedder.identity)
     return Gallery.create(folder, embedder=embedder.identity, size=embedder.size)
-
-
-def _chunks(items: Iterator[Item]) -> Iterator[list[Item]]:
-    while chunk := list(itertools.islice(items, CHUNK)):
-        yield chunk
 
 
 def _load(items: Sequence[Item], problems: list[Problem]) -> Iterator[tuple[Item, list[Image]]]:

@@ -6,6 +6,7 @@ of the best views (and of some that lost, where a page shows them) are decoded a
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -66,9 +67,7 @@ class VideoToShop:
         self.embedder = Embedder.from_bundle(bundle, device=device)
         self.picking = parse_settings(dict(bundle.settings("picking")), PickConfig, f"{bundle.name}.picking")
         self.limits = limits or DecodeLimits()
-        if isinstance(gallery, (str, Path)):
-            gallery = Gallery.open(Path(gallery), embedder=self.embedder.identity)
-        self.gallery = gallery
+        self.gallery = self._opened(gallery)
 
     @classmethod
     def from_pretrained(
@@ -88,6 +87,12 @@ class VideoToShop:
         """
         loaded = bundle if isinstance(bundle, Bundle) else Bundle.from_pretrained(bundle)
         return cls(loaded, gallery=gallery, device=device, limits=limits)
+
+    def in_gallery(self, gallery: Gallery | Path | str) -> Self:
+        """The same networks, searching in another gallery."""
+        other = copy.copy(self)
+        other.gallery = self._opened(gallery)
+        return other
 
     def search(
         self,
@@ -133,7 +138,7 @@ class VideoToShop:
     ) -> tuple[Report, Pictures]:
         """:meth:`search`, and the pictures that a page shows: up to ``lost`` views a garment that were not picked."""
         paths = [Path(video) for video in ([videos] if isinstance(videos, (str, Path)) else videos)]
-        step = every if isinstance(every, Every) else Every.parse(every)
+        step = Every.parse(every)
         watch = Stopwatch()
 
         seen = self._detect(paths, step, watch, progress)
@@ -171,6 +176,13 @@ class VideoToShop:
             embeddings=embeddings,
         )
         return report, pictures
+
+    def _opened(self, gallery: Gallery | Path | str | None) -> Gallery | None:
+        if isinstance(gallery, (str, Path)):
+            return Gallery.open(gallery, embedder=self.embedder.identity)
+        if gallery is not None and gallery.embedder != self.embedder.identity:
+            return Gallery.open(gallery.folder, embedder=self.embedder.identity)  # refuses, saying what to do
+        return gallery
 
     def _detect(self, paths: list[Path], every: Every, watch: Stopwatch, progress: Progress) -> list[_Seen]:
         """Each video in turn; one that cannot be read does not stop the others."""
