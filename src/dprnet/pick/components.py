@@ -17,6 +17,7 @@ from dprnet.core.records import BoolArray, FloatArray, IntArray
 BLOCK = 1024  # rows compared at once
 TILE = 8192  # columns compared at once: 32 MB of float32
 ROUNDING = 1e-5  # float32 products may be this wrong; a component that is too large is still exact
+ANGLE_ROUNDING = 0.005  # radians; arccos of a float32 cosine near 1 may be this wrong
 
 
 def components(unit: FloatArray, cut: float) -> IntArray:
@@ -32,18 +33,15 @@ def components(unit: FloatArray, cut: float) -> IntArray:
     if n <= BLOCK:
         return _grouped(unit @ unit.T >= 1 - cut - ROUNDING)
     least = np.float32(1 - cut - ROUNDING)
-    # A first look from rows spread over the pool gathers most of a large component; rows in the order of their
-    # component then share blocks, and a block of one component need not look at its own kind again.
+    # A first look from rows spread over the pool gathers most of every large component; rows in the order of their
+    # component then share blocks, and most columns are out of reach of all the kinds in a block.
     spread = np.linspace(0, n - 1, BLOCK).astype(np.int64)
     labels = _joined(np.arange(n), *_edges(unit, spread, np.arange(n), least))
     order = np.argsort(labels, kind="stable")
     unit, labels = np.ascontiguousarray(unit[order]), labels[order]
     for start in range(0, n, BLOCK):
         rows = np.arange(start, min(start + BLOCK, n))
-        kinds = np.unique(labels[rows])
-        later = np.arange(start, n)
-        if len(kinds) == 1:
-            later = later[labels[later] != kinds[0]]
+        later = _within_reach(unit, labels, rows, start, cut)
         if len(later):
             labels = _joined(labels, *_edges(unit, rows, later, least))
     answer = np.empty(n, np.int64)
@@ -98,6 +96,30 @@ def _leaders(unit: FloatArray, limit: int, distance: float) -> IntArray | None:
             led[start : start + TILE] = (unit[columns] @ unit[head[new]].T >= least).any(axis=1)
         waiting = waiting[~led]
     return np.array(found, np.int64)
+
+
+def _within_reach(unit: FloatArray, labels: IntArray, rows: IntArray, start: int, cut: float) -> IntArray:
+    """Rows from ``start`` on that may be linked to a row of the block of another component.
+
+    Angles obey the triangle inequality: a row further from the middle of a kind than the kind's radius and the
+    angle of the cut together is further than the cut from each of its members.
+    """
+    rows = rows[np.argsort(labels[rows], kind="stable")]
+    kinds, first = np.unique(labels[rows], return_index=True)
+    if len(kinds) > BLOCK // 8:  # mostly single rows: comparing with the middles would cost as much as with the rows
+        return np.arange(start, len(unit))
+    sizes = np.diff(first, append=len(rows))
+    middles = np.add.reduceat(unit[rows], first, axis=0)
+    middles /= np.maximum(np.linalg.norm(middles, axis=1, keepdims=True), np.float32(1e-6))
+    cosines = (np.repeat(middles, sizes, axis=0) * unit[rows]).sum(axis=1)
+    radius = np.arccos(np.clip(np.minimum.reduceat(cosines, first), -1, 1))
+    angle = np.minimum(radius + np.arccos(max(1 - cut, -1.0)) + ANGLE_ROUNDING, np.pi)
+    found = []
+    for begin in range(start, len(unit), TILE):
+        tile = slice(begin, min(begin + TILE, len(unit)))
+        close = (middles @ unit[tile].T >= np.cos(angle)[:, None] - ROUNDING) & (labels[tile] != kinds[:, None])
+        found.append(begin + np.flatnonzero(close.any(axis=0)))
+    return np.concatenate(found)
 
 
 def _edges(unit: FloatArray, rows: IntArray, columns: IntArray, least: np.float32) -> tuple[IntArray, IntArray]:
