@@ -31,7 +31,7 @@ _OTHERS = (  # what else is given as a video, by its first bytes
     (b"\x30\x26\xb2\x75", "a Windows Media file; convert it to MP4"),
 )
 _PICTURE_BRANDS = (b"avif", b"avis", b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1")
-_BOXES = (b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"moof", b"styp", b"sidx", b"pnot", b"uuid")
+_BOXES = tuple(b"ftyp moov mdat free skip wide moof styp sidx pnot uuid udta junk pict prfl emsg".split()) + (b"jP  ",)
 _EBML = b"\x1a\x45\xdf\xa3"
 
 
@@ -110,13 +110,13 @@ def open_container(path: Path) -> Any:
         raise BadVideo(path, f"its header cannot be read ({describe(error)})", reason="undecodable") from None
 
 
-def choose_streams(container: Any, path: Path) -> list[int]:
-    """Indices of the video streams that may be decoded: largest picture first, then the lowest index.
+def choose_stream(container: Any, path: Path) -> Any:
+    """The video stream to decode: the one with the largest picture, of several the first.
 
-    Attached pictures (cover art) are not video.
+    Attached pictures (cover art) are not video; a track that states it holds nothing comes last.
 
     Raises:
-        BadVideo: ``no_video_stream``.
+        BadVideo: ``no_video_stream``, or ``undecodable`` where FFmpeg has no decoder for it.
         LimitExceeded: ``limit:streams``.
     """
     from av.stream import Disposition
@@ -126,17 +126,18 @@ def choose_streams(container: Any, path: Path) -> list[int]:
         raise LimitExceeded(path, f"{len(streams)} streams is over the limit of {MAX_STREAMS}", reason="limit:streams")
     stills = Disposition.attached_pic | Disposition.still_image | Disposition.timed_thumbnails
     films = [s for s in streams if s.type == "video" and not (Disposition(s.disposition) & stills)]
+    if not films:
+        raise BadVideo(path, f"no video stream; found {_inventory(streams)}", reason="no_video_stream")
     usable = [s for s in films if s.codec_context is not None]
     if not usable:
-        raise BadVideo(path, f"no video stream; found {_inventory(streams)}", reason="no_video_stream")
-    area = {s.index: s.codec_context.width * s.codec_context.height for s in usable}
-    return sorted(area, key=lambda index: (-area[index], index))
+        raise BadVideo(path, "its video is in a codec that cannot be decoded", reason="undecodable")
+    return max(usable, key=lambda s: (s.duration != 0, s.codec_context.width * s.codec_context.height, -s.index))
 
 
 def _inventory(streams: list[Any]) -> str:
     kinds: dict[str, int] = {}
     for stream in streams:
-        kind = "cover picture or undecodable video" if stream.type == "video" else str(stream.type or "unknown")
+        kind = "cover picture" if stream.type == "video" else str(stream.type or "unknown")
         kinds[kind] = kinds.get(kind, 0) + 1
     return ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items())) or "none"
 

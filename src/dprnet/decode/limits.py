@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NoReturn
-
 from pydantic import Field
 
 from dprnet.core.config import Settings
-from dprnet.core.errors import LimitExceeded
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 class DecodeLimits(Settings):
@@ -26,9 +20,3 @@ class DecodeLimits(Settings):
     max_memory_bytes: int = Field(8 << 30, ge=1 << 30)  # ours: address space; 8K with all its references fits
     queue_bytes: int = Field(16 << 20, ge=0)  # ours: decoded frames that may wait for us (at least one may)
     threads: int = Field(0, ge=0, le=64)  # ours: 0 is one up to 1080p and up to four above
-
-
-def exceeded(path: Path | str, name: str, found: Any, allowed: Any) -> NoReturn:
-    """Raise ``LimitExceeded`` with reason ``limit:<name>``."""
-    sentence = f"{found} is over the limit of {allowed}; raise DecodeLimits.max_{name} if this video is wanted"
-    raise LimitExceeded(path, sentence, reason=f"limit:{name}")

@@ -131,6 +131,8 @@ class Wanted:
 
     every: Every | None = None
     indices: tuple[int, ...] = ()
+    intra_only: bool = False
+    """Choose among the pictures that are coded by themselves alone."""
 
     def targets(self) -> Targets:
         """A fresh decision, from the first frame on."""
@@ -143,10 +145,14 @@ class Wanted:
     def to_json(self) -> dict[str, Any]:
         """For the child process."""
         every = self.every
-        return {"every": every and [every.seconds, every.frames], "indices": self.indices}
+        return {
+            "every": every and [every.seconds, every.frames],
+            "indices": self.indices,
+            "intra_only": self.intra_only,
+        }
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Self:
         """The opposite of :meth:`to_json`."""
         every = values["every"]
-        return cls(every and Every(*every), tuple(values["indices"]))
+        return cls(every and Every(*every), tuple(values["indices"]), bool(values["intra_only"]))

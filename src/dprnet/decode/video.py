@@ -2,14 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import hashlib
-import json
 import os
-import signal
-import subprocess
-import sys
 import weakref
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -22,9 +16,9 @@ from dprnet.decode import wire
 from dprnet.decode.container import check_file
 from dprnet.decode.inprocess import Progress
 from dprnet.decode.limits import DecodeLimits
+from dprnet.decode.process import fate, start, stop
 from dprnet.decode.sampling import Every, Wanted
 
-_PIPE_BYTES = 1 << 20
 _ERRORS: dict[str, type[DprnetError]] = {
     kind.__name__: kind for kind in (BadVideo, LimitExceeded, MissingFile, BadRecipe)
 }
@@ -51,9 +45,9 @@ class Video:
             "source": source,
         }
         self._limits = limits
-        self._process = _start(request)
+        self._process = start(request)
         # Whatever happens to this object, its process ends with it.
-        self._stop = weakref.finalize(self, _stop, self._process, os.getpid())
+        self._stop = weakref.finalize(self, stop, self._process, os.getpid())
         assert self._process.stdout is not None, "the decoder's output is a pipe"
         self._receiver = wire.Receiver(
             self._process.stdout.fileno(),
@@ -173,7 +167,7 @@ class Video:
         if isinstance(lost, wire.Silent):
             why = f"the decoder gave no sign for {self._limits.max_silence_s:g} s and was killed"
         else:
-            why = f"the decoder ended unexpectedly ({_fate(self._process)})"
+            why = f"the decoder ended unexpectedly ({fate(self._process)})"
         if not self._progress.frames:
             raise BadVideo(self._given, why, reason="decoder_killed")
         self._progress.note = why
@@ -186,6 +180,7 @@ def open_video(
     limits: DecodeLimits | None = None,
     short_side: int | None = None,
     source: int = 0,
+    intra_only: bool = False,
 ) -> Video:
     """Open a video for its key frames every T (paper, section 3.2); decoding starts at once, in a process of its own.
 
@@ -196,6 +191,8 @@ def open_video(
         short_side: pixels; larger frames are made smaller to it while they are converted (``Frame.scale`` says how
             much). None keeps their size.
         source: copied to every frame: which of several videos.
+        intra_only: take the first picture at or after each multiple of the interval that is coded by itself alone,
+            instead of the exact one. Several times cheaper, but its places are the encoder's choice, often seconds off.
 
     Raises:
         MissingFile: no such file, or an address.
@@ -204,7 +201,7 @@ def open_video(
         LimitExceeded: ``limit:<name>``, at once or on the way.
         BadRecipe: an interval that is none.
     """
-    return Video(path, Wanted(Every.parse(every)), limits or DecodeLimits(), short_side, source)
+    return Video(path, Wanted(Every.parse(every), intra_only=intra_only), limits or DecodeLimits(), short_side, source)
 
 
 def frames_at(
@@ -232,64 +229,6 @@ def frames_at(
                 return
             raise BadVideo(path, f"frame {missing} is not in the video", reason="missing_frame")
         raise BadVideo(path, f"a frame before frame {frame.index} could not be decoded", reason="missing_frame")
-
-
-def _start(request: dict[str, Any]) -> subprocess.Popen[bytes]:
-    home = str(Path(__file__).parents[2])
-    paths = [home] if Path(home).name not in {"site-packages", "dist-packages"} else []
-    paths += [os.environ["PYTHONPATH"]] if os.environ.get("PYTHONPATH") else []
-    environment = os.environ | {
-        "PYTHONPATH": os.pathsep.join(paths),
-        "OPENBLAS_NUM_THREADS": "1",  # numpy only moves bytes here, and its threads cost address space
-        "MALLOC_ARENA_MAX": "2",
-    }
-    process = subprocess.Popen(
-        [sys.executable, "-P", "-m", "dprnet.decode.child"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        bufsize=0,
-        env=environment,
-        process_group=0,  # Ctrl-C is for the parent, which then ends the child
-    )
-    assert process.stdin is not None, "the decoder's input is a pipe"
-    assert process.stdout is not None, "the decoder's output is a pipe"
-    try:
-        with contextlib.suppress(OSError):  # a system without larger pipes
-            fcntl.fcntl(process.stdout.fileno(), fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
-        line = json.dumps(request).encode() + b"\n"
-        sent = 0
-        while sent < len(line):  # a raw pipe may take a part
-            sent += process.stdin.write(line[sent:]) or 0
-    except BrokenPipeError:
-        pass  # it died at once: the first message will not come
-    except BaseException:
-        _stop(process, os.getpid())
-        raise
-    return process
-
-
-def _stop(process: subprocess.Popen[bytes], owner: int) -> None:
-    if os.getpid() != owner:
-        return  # a forked copy of us does not own the decoder
-    process.kill()
-    for pipe in (process.stdin, process.stdout):
-        if pipe is not None:
-            with contextlib.suppress(OSError):
-                pipe.close()
-    process.wait()
-
-
-def _fate(process: subprocess.Popen[bytes]) -> str:
-    try:
-        code = process.wait(timeout=1)
-    except subprocess.TimeoutExpired:
-        return "its messages broke off"
-    if code >= 0:
-        return f"exit code {code}"
-    with contextlib.suppress(ValueError):
-        return signal.Signals(-code).name
-    return f"signal {-code}"
 
 
 def _sha256(path: Path) -> str:
