@@ -1,0 +1,115 @@
+"""The truth of one video, as arrays, and which of its instances are counted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+
+from dprnet.core.records import BoolArray, Detections, FloatArray, IntArray
+from dprnet.data.shopset import ShopSet
+from dprnet.evaluate.metrics import Values, covered, match_views
+from dprnet.evaluate.pick_counts import true_quality
+
+VISIBLE_S = 0.5  # ours: an instance counts when it is visible for at least half a second ...
+SMALLEST_PX = 32  # ours: ... with boxes whose shorter side is at least this long
+FRAME_S = 0.04  # used where a video has too few annotated frames to tell its own
+
+
+@dataclass(frozen=True, eq=False)
+class VideoTruth:
+    """Every true view of a video (M: a garment in a frame), parallel arrays as in `ShopSet.frames`."""
+
+    name: str
+    frame_index: IntArray
+    time_s: FloatArray
+    boxes_xyxy: FloatArray
+    instance: IntArray
+    label: IntArray
+    frontal: BoolArray
+    occluded: FloatArray
+    cut_off: FloatArray
+    items: Mapping[int, str | None] = field(default_factory=dict)
+    """The catalogue item of each instance, or None where the shop has none."""
+    ignored_frame: IntArray = field(default_factory=lambda: np.zeros(0, np.int64))
+    ignored_xyxy: FloatArray = field(default_factory=lambda: np.zeros((0, 4), np.float32))
+
+    @cached_property
+    def quality(self) -> Values:
+        """(M,) true quality of each view."""
+        return true_quality(self.instance, self.frontal, self.occluded, self.cut_off)
+
+    @cached_property
+    def counted(self) -> tuple[int, ...]:
+        """Instances visible for at least half a second in boxes of at least 32 px (shorter side), ascending."""
+        times = np.unique(self.time_s)
+        frame_s = float(np.median(np.diff(times))) if len(times) > 1 else FRAME_S
+        sides = self.boxes_xyxy[:, 2:] - self.boxes_xyxy[:, :2]
+        large = self.instance[sides.min(axis=1) >= SMALLEST_PX]
+        numbers, frames = np.unique(large, return_counts=True)
+        return tuple(int(n) for n, seen in zip(numbers, frames, strict=True) if seen * frame_s >= VISIBLE_S - 1e-6)
+
+    def views(self, detections: Detections) -> IntArray:
+        """(N,) the true view that each detection shows, or -1."""
+        return match_views(
+            detections.frame_index,
+            detections.boxes_xyxy,
+            detections.labels,
+            self.frame_index,
+            self.boxes_xyxy,
+            self.label,
+        )
+
+    def is_ignored(self, detections: Detections) -> BoolArray:
+        """(N,) whether at least half of a detection lies in an ignored region of its frame."""
+        found = np.zeros(len(detections), bool)
+        for frame in np.unique(self.ignored_frame):
+            here = np.flatnonzero(detections.frame_index == frame)
+            regions = self.ignored_xyxy[self.ignored_frame == frame]
+            found[here] = covered(detections.boxes_xyxy[here], regions) >= 0.5
+        return found
+
+
+def video_truth(shopset: ShopSet, name: str) -> VideoTruth:
+    """The truth of one video of a set."""
+    return video_truths(shopset, (name,))[0]
+
+
+def video_truths(shopset: ShopSet, names: tuple[str, ...] | None = None) -> list[VideoTruth]:
+    """The truth of the videos of a set, in the order of names (all its videos when none are given)."""
+    names = shopset.videos if names is None else names
+    table = shopset.frames
+    video = np.array(table["video"].to_pylist(), object)
+    columns = {key: table[key].to_numpy() for key in table.column_names if key not in ("video", "landmarks")}
+    boxes = np.stack([columns[key] for key in ("x1", "y1", "x2", "y2")], axis=1).astype(np.float32).reshape(-1, 4)
+    labels = np.array([shopset.labels[int(number)] for number in columns["instance"]], np.int64)
+    ignored = shopset.ignored
+    where = np.array(ignored["video"].to_pylist(), object)
+    regions = np.stack([ignored[key].to_numpy() for key in ("x1", "y1", "x2", "y2")], axis=1).astype(np.float32)
+    items: dict[str, dict[int, str | None]] = {name: {} for name in names}
+    for row in shopset.instances.select(["video", "instance", "item_id"]).to_pylist():
+        if row["video"] in items:
+            items[row["video"]][row["instance"]] = row["item_id"] or None
+    found = []
+    for name in names:
+        rows, places = np.flatnonzero(video == name), np.flatnonzero(where == name)
+        rows = rows[np.argsort(columns["frame_index"][rows], kind="stable")]
+        found.append(
+            VideoTruth(
+                name=name,
+                frame_index=columns["frame_index"][rows].astype(np.int64),
+                time_s=columns["time_s"][rows].astype(np.float32),
+                boxes_xyxy=boxes[rows],
+                instance=columns["instance"][rows].astype(np.int64),
+                label=labels[rows],
+                frontal=columns["frontal"][rows].astype(bool),
+                occluded=columns["occluded"][rows].astype(np.float32),
+                cut_off=columns["cut_off"][rows].astype(np.float32),
+                items=items[name],
+                ignored_frame=ignored["frame_index"].to_numpy()[places].astype(np.int64),
+                ignored_xyxy=regions[places],
+            )
+        )
+    return found
