@@ -52,6 +52,8 @@ class ExactIndex:
             wanted = min(photos, 4 * wanted)  # some item has many photos: look further down
 
     def _one_an_item(self, rows: IntArray, similarities: FloatArray, k: int) -> tuple[list[int], list[float]]:
+        order = np.lexsort((rows, -similarities))  # of equal similarity, the first in the gallery's order
+        rows, similarities = rows[order], similarities[order]
         _, first = np.unique(self._item[rows], return_index=True)
         kept = np.sort(first)[:k]
         return rows[kept].tolist(), np.clip(similarities[kept], -1.0, 1.0).tolist()

@@ -34,7 +34,7 @@ class VectorStore(Protocol):
         """Grows with every change, whoever made it."""
 
     def count(self) -> int:
-        """Number of rows (photos)."""
+        """Number of rows (photos) in the newest version."""
 
     def upsert(self, rows: pa.Table) -> None:
         """Write rows in one commit; all earlier rows of the items named in them go in the same commit."""
@@ -91,6 +91,7 @@ class LanceStore:
     def count(self) -> int:
         """Number of rows (photos)."""
         with _told(self._folder):
+            self._table.checkout_latest()
             return int(self._table.count_rows())
 
     def upsert(self, rows: pa.Table) -> None:
