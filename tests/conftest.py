@@ -27,3 +27,83 @@ def data_root() -> Path:
     root = _data_root()
     assert root is not None, "mark this test with @pytest.mark.data"
     return root
+
+
+@pytest.fixture(scope="session")
+def random_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A whole bundle with small networks of random weights: everything runs, nothing is right."""
+    import torch
+
+    from dprnet.core.bundle import save_pretrained
+    from dprnet.detect.boxhead import BoxStageConfig
+    from dprnet.detect.detector import export_parts
+    from dprnet.detect.model import DetectorConfig, DetectorNetwork, ProposalConfig
+    from dprnet.embed.embedder import export_weights
+    from dprnet.embed.model import EmbedderConfig, EmbedderNetwork
+
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        detector = DetectorConfig(
+            backbone="mobilenet_v2",
+            channels=16,
+            short_side=96,
+            long_side=256,
+            levels=(4, 5),
+            proposals=ProposalConfig(sizes=((32,), (64,), (128,)), kept=20, before=40),
+            boxes=BoxStageConfig(detections=4, score_threshold=0.0),
+            box_features=32,
+            scoring_filters=8,
+            instance_hidden=16,
+            embedding=8,
+        )
+        detector_settings, detector_weights = export_parts(detector, DetectorNetwork(detector).state_dict())
+        embedder = EmbedderNetwork(EmbedderConfig(size=16, image_size=32))
+    folder = tmp_path_factory.mktemp("bundle") / "random"
+    save_pretrained(
+        folder,
+        "random",
+        {
+            "detector": detector_settings,
+            "embedder": embedder.config.model_dump(mode="json"),
+            "picking": {"viewpoint": 0.0, "occlusion": 0.0, "crop": 0.0, "cut_distance": 0.2},
+        },
+        {"detector": detector_weights, "embedder": export_weights(embedder)},
+    )
+    return folder
+
+
+@pytest.fixture(scope="session")
+def moving_square(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A video of 3 s, 160x120 at 10 frames a second: a red square that walks over a blue field."""
+    import av
+    import numpy as np
+
+    path = tmp_path_factory.mktemp("video") / "square.mp4"
+    with av.open(str(path), "w") as file:
+        stream = file.add_stream("libx264", rate=10, options={"preset": "ultrafast", "g": "10"})
+        stream.width, stream.height, stream.pix_fmt = 160, 120, "yuv420p"
+        for number in range(30):
+            image = np.full((120, 160, 3), (30, 60, 160), np.uint8)
+            image[30:90, 4 * number : 4 * number + 40] = (200, 30, 30)
+            file.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
+        file.mux(stream.encode())
+    return path
+
+
+@pytest.fixture(scope="session")
+def small_catalogue(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A catalogue of six items in plain colours, one of them with two photos, as a CSV table."""
+    import numpy as np
+    from PIL import Image
+
+    folder = tmp_path_factory.mktemp("catalogue")
+    rows = ["item_id,image,category,title,url,price"]
+    colours = {"red": (200, 30, 30), "green": (30, 160, 60), "blue": (30, 60, 180), "sand": (210, 190, 150)}
+    for number, (name, colour) in enumerate([*colours.items(), ("ink", (20, 20, 40)), ("snow", (245, 245, 245))]):
+        photos = (f"{name}.png", f"{name}_back.png") if name == "red" else (f"{name}.png",)
+        for photo in photos:
+            noise = np.random.default_rng(number).integers(0, 10, (64, 48, 3), dtype=np.uint8)
+            Image.fromarray(np.minimum(245, np.array(colour, np.uint8)) + noise).save(folder / photo)
+            rows.append(f"{name},{photo},top,The {name} top,https://shop.example/{name},{10 + number}.00")
+    (folder / "catalogue.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
+    return folder / "catalogue.csv"

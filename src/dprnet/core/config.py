@@ -61,7 +61,9 @@ def parse_settings(values: Any, model: type[S], where: str = "settings") -> S:
 
 
 def _sentence(error: ValidationError, model: type[Settings]) -> str:
-    first = error.errors()[0]
+    errors = error.errors()
+    # A misspelt key often leaves another one missing: the misspelling explains both.
+    first = next((one for one in errors if one["type"] == "extra_forbidden"), errors[0])
     path = [str(part) for part in first["loc"]]
     name = ".".join(path)
     if first["type"] == "extra_forbidden":

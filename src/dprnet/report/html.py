@@ -122,7 +122,7 @@ def safe_link(address: str) -> str:
     >>> safe_link("https://shop.example/a"), safe_link("javascript:alert(1)"), safe_link(" //x"), safe_link("http://[")
     ('https://shop.example/a', '', '', '')
     """
-    if not address.isprintable():
+    if not address.isprintable() or address != address.strip():
         return ""
     try:
         parts = urlsplit(address)
