@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -62,9 +63,7 @@ def test_each_best_view_is_what_was_embedded(shop, moving_square):
 
 def test_the_same_again(shop, moving_square):
     one, two = (shop.search(moving_square) for _ in range(2))
-    assert [jsonl_line(report).partition('"seconds"')[0] for report in (one, two)][0] == jsonl_line(two).partition(
-        '"seconds"'
-    )[0]
+    assert jsonl_line(replace(one, seconds={})) == jsonl_line(replace(two, seconds={}))
     assert one.matches == two.matches
     assert np.array_equal(one.picks.detections.boxes_xyxy, two.picks.detections.boxes_xyxy)
 

@@ -1,3 +1,5 @@
+import itertools
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -22,4 +24,4 @@ def test_every_time_lies_in_exactly_one_span(times, gap):
     assert sum(count for _, _, count in found) == len(times)
     for time in times:
         assert sum(first <= time <= last for first, last, _ in found) == 1
-    assert all(later[0] - earlier[1] > gap for earlier, later in zip(found, found[1:], strict=False))
+    assert all(later[0] - earlier[1] > gap for earlier, later in itertools.pairwise(found))

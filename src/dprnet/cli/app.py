@@ -6,7 +6,6 @@ Modules of verbs import nothing heavy at their top: ``dprnet --help`` must answe
 from __future__ import annotations
 
 import logging
-import os
 import sys
 import warnings
 from collections.abc import Sequence
@@ -18,7 +17,7 @@ from dprnet import __version__
 from dprnet.cli import calibrate, check, demo, evaluate, index, search, train, world
 from dprnet.core.errors import DprnetError
 
-DONE, MENDABLE, SOME_FAILED, INTERRUPTED = 0, 2, 3, 130
+DONE, MENDABLE, INTERRUPTED = 0, 2, 130
 
 app = typer.Typer(
     name="dprnet",
@@ -68,16 +67,14 @@ def run(arguments: Sequence[str] | None = None) -> int:
         typer.echo(f"dprnet: {error}", err=True)
         return MENDABLE
     except (KeyboardInterrupt, typer.Abort):
-        typer.echo("dprnet: interrupted", err=True)
-        return INTERRUPTED
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains when it shuts down
-        return DONE
+        outcome = INTERRUPTED
     except Exception as error:
         if not hasattr(error, "show") or not hasattr(error, "exit_code"):
             raise
         error.show()  # typer's own: a wrong option
         return int(error.exit_code)
+    if outcome == INTERRUPTED:
+        typer.echo("dprnet: interrupted", err=True)
     return outcome if isinstance(outcome, int) else DONE
 
 

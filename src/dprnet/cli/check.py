@@ -14,8 +14,8 @@ def check(
     ],
 ) -> int:
     """Say what a file or folder is and whether it can be used."""
-    from dprnet.core.errors import DprnetError
     from dprnet.check import check as examine
+    from dprnet.core.errors import DprnetError
 
     failed = 0
     for path in paths:
