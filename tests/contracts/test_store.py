@@ -234,6 +234,20 @@ for n in range(15):
     assert store.count() == 30
 
 
+def test_many_small_changes_do_not_leave_many_small_files(
+    kind: type[LanceStore], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dprnet.gallery.store.TIDY_EVERY", 5)
+    store = kind.create(tmp_path, SIZE)
+    for n in range(11):
+        store.upsert(photos((f"{n}", "1.jpg")))
+    store.remove(["0"])
+    assert held(store) == sorted((f"{n}", "1.jpg") for n in range(1, 11))
+    if isinstance(store, LanceStore):
+        assert store._table.stats()["fragment_stats"]["num_fragments"] <= 3
+    store.close()
+
+
 def test_no_space_is_known_by_its_words(
     kind: type[LanceStore], store: VectorStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
