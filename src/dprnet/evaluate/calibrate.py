@@ -1,0 +1,254 @@
+"""Fit the settings of picking on validation videos; the fitted values go into the bundle, never into code."""
+
+from __future__ import annotations
+
+import csv
+import logging
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import reduce
+from operator import add
+from pathlib import Path
+from typing import Any
+
+from dprnet.core.bundle import Bundle, save_pretrained
+from dprnet.core.config import Settings
+from dprnet.core.errors import BadDataset, MissingExtra
+from dprnet.core.progress import Progress, Silent
+from dprnet.evaluate.figures import plain
+from dprnet.evaluate.pick_counts import PickCounts
+from dprnet.evaluate.picking import RATIOS, PickingFigures, count_picks, evaluate_picking
+from dprnet.evaluate.seen import Seen
+from dprnet.pick import PickConfig, pick
+
+log = logging.getLogger(__name__)
+
+_LIMITS = (0.0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9)
+STARTS: tuple[Mapping[str, float], ...] = (  # ours: from a loose, a middling and a strict filter
+    {"viewpoint": 0.2, "occlusion": 0.2, "crop": 0.2, "cut_distance": 0.2},
+    {"viewpoint": 0.5, "occlusion": 0.5, "crop": 0.5, "cut_distance": 0.4},
+    {"viewpoint": 0.7, "occlusion": 0.7, "crop": 0.7, "cut_distance": 0.6},
+)
+
+
+class Objective(Settings):
+    """What calibration makes as large as it can: a weighted sum of the four measures."""
+
+    pick: float = 1.0  # ours: the three measures of the paper count alike ...
+    duplication: float = 1.0  # ours
+    optimal: float = 1.0  # ours
+    precision: float = 0.5  # ours: ... and a false pick costs half of that; the paper has no such measure
+
+    def of(self, counts: PickCounts) -> float:
+        """``pick x R_pick + optimal x R_optimal - duplication x R_duplication - precision x (1 - precision)``.
+
+        Where nothing is picked R_optimal, R_duplication and precision count as 0.
+
+        >>> Objective().of(PickCounts(instances=4, picked=2, duplicated=1, optimal=1, picks=4, right=3))
+        0.375
+        >>> Objective().of(PickCounts(instances=4))
+        -0.5
+        """
+        known = {name: getattr(counts, name) for name in RATIOS}
+        value = {name: 0.0 if math.isnan(figure) else figure for name, figure in known.items()}
+        reward = self.pick * value["r_pick"] + self.optimal * value["r_optimal"]
+        return reward - self.duplication * value["r_duplication"] - self.precision * (1 - value["precision"])
+
+
+class Grid(Settings):
+    """The values that are tried of each setting."""
+
+    viewpoint: tuple[float, ...] = _LIMITS  # ours: all grids are
+    occlusion: tuple[float, ...] = _LIMITS
+    crop: tuple[float, ...] = _LIMITS
+    min_score: tuple[float, ...] = (0.0, *(x / 20 for x in range(1, 20)))
+    cut_distance: tuple[float, ...] = tuple(x / 40 for x in range(1, 41))
+    min_views: tuple[int, ...] = (1, 2, 3, 4)
+    same_frame_apart: tuple[bool, ...] = (False, True)
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One setting of picking that was tried."""
+
+    config: PickConfig
+    counts: PickCounts
+    objective: float
+    varied: str = ""
+    """In the sweeps: which setting differs from the fitted ones."""
+
+    def row(self) -> dict[str, Any]:
+        """Settings and figures side by side, for a table."""
+        settings = {name: getattr(self.config, name) for name in Grid.model_fields}
+        figures = {name: round(getattr(self.counts, name), 4) for name in RATIOS}
+        return {"varied": self.varied, **settings, **figures, "objective": round(self.objective, 4)}
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """The fitted settings, what they give on the videos they were fitted on, and what other values would give."""
+
+    config: PickConfig
+    figures: PickingFigures
+    """On the validation videos themselves, so a little too good; the test set is the judge."""
+    objective: Objective
+    value: float
+    tradeoff: tuple[Trial, ...]
+    """One sweep a setting, the others as fitted."""
+    tried: int
+
+    def write_table(self, path: Path) -> None:
+        """Write the trade-off table as CSV, one row a trial."""
+        rows = [trial.row() for trial in self.tradeoff]
+        with path.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.DictWriter(file, list(rows[0]))
+            writer.writeheader()
+            writer.writerows(rows)
+
+
+def calibrate_picking(
+    seen: Sequence[Seen],
+    *,
+    objective: Objective | None = None,
+    grid: Grid | None = None,
+    base: PickConfig | None = None,
+    set_id: str = "",
+    detector: str = "",
+    every: str = "",
+    rounds: int = 6,
+    progress: Progress | None = None,
+) -> Calibration:
+    """Fit the three limits, detector score, cut distance, views and same-frame rule by coordinate ascent.
+
+    From each of three starts one setting after the other takes its best value of the grid, until none changes. Of
+    equal values the middle one of the longest run is taken, so that the choice does not sit on an edge.
+
+    Args:
+        seen: validation videos, as :func:`dprnet.evaluate.seen.see` gives them; never the test set.
+        objective: what is made large.
+        grid: the values tried.
+        base: the settings that are not fitted (linkage, limits of folding).
+        set_id, detector, every: what was fitted on; copied into the figures.
+        rounds: at most so many times through all settings from each start.
+        progress: shows the settings done.
+
+    Raises:
+        BadDataset: the videos hold no instance that counts.
+    """
+    objective, grid, base = objective or Objective(), grid or Grid(), base or PickConfig()
+    if not any(video.truth.counted for video in seen):
+        raise BadDataset(set_id or "validation videos", f"no garment to fit on in {len(seen)} videos")
+    judge = _Judge(seen, objective)
+    best: Trial | None = None
+    for start in (progress or Silent()).track(STARTS, "calibrating", len(STARTS)):
+        found = _ascend(judge, grid, _on_grid(base.model_copy(update=dict(start)), grid), rounds)
+        if best is None or found.objective > best.objective:
+            best = found
+    assert best is not None, "STARTS is not empty"
+    sweeps = [trial for name in Grid.model_fields for trial in _sweep(judge, grid, best.config, name)]
+    figures = evaluate_picking(seen, best.config, set_id=set_id, detector=detector, every=every)
+    log.info("picking fitted in %d trials: objective %.3f", len(judge.known), best.objective)
+    return Calibration(best.config, figures, objective, best.objective, tuple(sweeps), len(judge.known))
+
+
+def save_picking(folder: Path, calibration: Calibration) -> Bundle:
+    """Write fitted settings into a bundle (``settings.picking``), with where they came from; weights stay.
+
+    Raises:
+        MissingFile: no bundle in the folder.
+        BadBundle: its manifest is damaged.
+    """
+    bundle = Bundle.from_pretrained(folder)
+    figures = calibration.figures
+    origin = {
+        "set": figures.set_id,
+        "detector": figures.detector,
+        "every": figures.every,
+        "objective": calibration.objective.model_dump(),
+        "trials": calibration.tried,
+        "figures": {name: plain(getattr(figures, name)) for name in RATIOS},
+    }
+    settings = {"picking": calibration.config.model_dump()}
+    return save_pretrained(folder, bundle.name, settings, {}, origin={"picking": origin})
+
+
+def plot_tradeoff(calibration: Calibration, path: Path) -> None:
+    """Draw the four measures against each fitted setting, the others as fitted (PNG, SVG or PDF by suffix).
+
+    Raises:
+        MissingExtra: matplotlib is not installed.
+    """
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise MissingExtra("matplotlib", "the plot needs it; install dprnet[train]") from None
+    names = [name for name in Grid.model_fields if name != "same_frame_apart"]
+    figure = Figure(figsize=(12, 6.5), layout="constrained")
+    axes = figure.subplots(2, math.ceil(len(names) / 2), sharey=True).ravel()
+    styles = {"r_pick": "-", "r_optimal": "--", "r_duplication": ":", "precision": "-."}
+    for axis, name in zip(axes, names, strict=False):
+        trials = [trial for trial in calibration.tradeoff if trial.varied == name]
+        x = [getattr(trial.config, name) for trial in trials]
+        for measure, style in styles.items():
+            axis.plot(x, [getattr(trial.counts, measure) for trial in trials], style, label=measure)
+        axis.axvline(getattr(calibration.config, name), color="0.6", linewidth=1, zorder=0)
+        axis.set(xlabel=name.replace("_", " "), ylim=(-0.02, 1.02))
+        axis.grid(alpha=0.3)
+    for axis in axes[len(names) :]:
+        axis.set_axis_off()
+    axes[0].legend(loc="lower left", fontsize="small")
+    figure.suptitle("Picking on the validation videos: one setting varied, the others as fitted (grey line)")
+    figure.savefig(path, dpi=110)
+
+
+class _Judge:
+    """Tries a setting once and remembers."""
+
+    def __init__(self, seen: Sequence[Seen], objective: Objective) -> None:
+        self.seen, self.objective = seen, objective
+        self.known: dict[PickConfig, Trial] = {}
+
+    def __call__(self, config: PickConfig) -> Trial:
+        if config not in self.known:
+            counts = reduce(add, (count_picks(video, pick(video.detections, config)) for video in self.seen))
+            self.known[config] = Trial(config, counts, self.objective.of(counts))
+        return self.known[config]
+
+
+def _ascend(judge: _Judge, grid: Grid, config: PickConfig, rounds: int) -> Trial:
+    here = judge(config)
+    for _ in range(rounds):
+        before = here
+        for name in Grid.model_fields:
+            best = _middle_of_best(_sweep(judge, grid, here.config, name))
+            if best.objective > here.objective:
+                here = judge(best.config)
+        if here is before:
+            break
+    return here
+
+
+def _sweep(judge: _Judge, grid: Grid, config: PickConfig, name: str) -> list[Trial]:
+    trials = [judge(config.model_copy(update={name: value})) for value in getattr(grid, name)]
+    return [Trial(trial.config, trial.counts, trial.objective, name) for trial in trials]
+
+
+def _middle_of_best(trials: Sequence[Trial]) -> Trial:
+    """The middle of the longest run of trials with the highest objective."""
+    top = max(trial.objective for trial in trials)
+    runs: list[list[Trial]] = [[]]
+    for trial in trials:
+        if trial.objective == top:
+            runs[-1].append(trial)
+        elif runs[-1]:
+            runs.append([])
+    longest = max(runs, key=len)
+    return longest[(len(longest) - 1) // 2]
+
+
+def _on_grid(config: PickConfig, grid: Grid) -> PickConfig:
+    def nearest(name: str) -> Any:
+        return min(getattr(grid, name), key=lambda value: abs(value - getattr(config, name)))
+
+    return config.model_copy(update={name: nearest(name) for name in Grid.model_fields})
