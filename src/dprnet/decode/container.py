@@ -31,7 +31,10 @@ _OTHERS = (  # what else is given as a video, by its first bytes
     (b"\x30\x26\xb2\x75", "a Windows Media file; convert it to MP4"),
 )
 _PICTURE_BRANDS = (b"avif", b"avis", b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1")
-_BOXES = tuple(b"ftyp moov mdat free skip wide moof styp sidx pnot uuid udta junk pict prfl emsg".split()) + (b"jP  ",)
+_BOXES = (
+    *(b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"moof", b"styp", b"sidx", b"pnot", b"uuid", b"udta"),
+    *(b"junk", b"pict", b"prfl", b"emsg", b"jP  "),
+)
 _EBML = b"\x1a\x45\xdf\xa3"
 
 
@@ -148,7 +151,7 @@ def describe(error: BaseException) -> str:
 
 
 def is_cut_short(path: Path) -> bool:
-    """Does the container's own structure end beyond the end of the file (MP4, Matroska, AVI)?"""
+    """Does the container's own structure end beyond the end of the file (MP4, Matroska, AVI, FLV)?"""
     size = path.stat().st_size
     with path.open("rb") as file:
         head = file.read(12)
@@ -158,6 +161,8 @@ def is_cut_short(path: Path) -> bool:
             return _segment_end(file) > size
         if head[4:8] in _BOXES:
             return any(end > size for end in _box_ends(file, size))
+        if head[:3] == b"FLV":
+            return not _ends_with_a_tag(file, size)
     return False
 
 
@@ -175,6 +180,16 @@ def _box_ends(file: BinaryIO, size: int) -> Iterator[int]:
             return
         position += length
         yield position
+
+
+def _ends_with_a_tag(file: BinaryIO, size: int) -> bool:
+    """An FLV file ends with the length of its last tag, whose own header says the same."""
+    file.seek(size - 4)
+    length = int.from_bytes(file.read(4), "big")
+    if not 11 <= length <= size - 4:
+        return False
+    file.seek(size - 4 - length)
+    return int.from_bytes(file.read(4)[1:], "big") == length - 11
 
 
 def _segment_end(file: BinaryIO) -> int:

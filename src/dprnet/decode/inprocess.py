@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from dprnet.core.errors import BadVideo, LimitExceeded
 from dprnet.core.records import Frame, Status
-from dprnet.decode.container import check_file, describe, is_cut_short
+from dprnet.decode.container import check_file, describe
 from dprnet.decode.pixels import Converter, is_hdr, upright_size
 from dprnet.decode.plain import Plain
 from dprnet.decode.quick import Quick
@@ -115,7 +115,7 @@ class Decoding:
         if not self.progress.frames and not run.end_s:
             self._refuse("it holds none")
         complete = self._reader.stated_s and run.end_s >= self._reader.stated_s - END_TOLERANCE_S
-        if not complete and not run.stopped_early and is_cut_short(self.path):
+        if not complete and not run.stopped_early and self._reader.cut_short:
             self.progress.status = "partial"
             self.progress.note = f"the file is cut short; its pictures end at {run.end_s:.3f} s"
 

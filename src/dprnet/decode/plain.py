@@ -44,23 +44,32 @@ class Plain:
         """All frames, in the order of presentation."""
         packets = self._reader.packets()
         first_damage: Damaged | None = None
-        errors = frames = 0
+        errors = 0
+        last: int | None = None
+        started = False
         while True:
+            damage: Damaged | None = None
             try:
                 packet = next(packets, None)
                 decoded = self._reader.decode(packet)
-            except Damaged as damage:
-                inside = self._reader.drain()
-                yield from inside
-                frames += len(inside)
+            except Damaged as error:
+                damage, packet, decoded = error, None, self._reader.drain()
+            if damage is not None or (packet is None and self._reader.cut_short):
+                decoded = self._in_sequence(decoded, last)
+            for frame in decoded:
+                started, last = True, frame.pts
+                yield frame
+            if damage is None and packet is None:
+                break
+            if damage is not None:
                 errors += 1
                 first_damage = first_damage or damage
-                if frames or errors > FORGIVEN_ERRORS:
-                    raise damage from None
-                continue
-            yield from decoded
-            frames += len(decoded)
-            if packet is None:
-                break
-        if not frames and first_damage is not None:
+                if started or errors > FORGIVEN_ERRORS:
+                    raise damage
+        if not started and first_damage is not None:
             raise first_damage
+
+    def _in_sequence(self, decoded: list[Any], last: int | None) -> list[Any]:
+        if any(frame.pts is None for frame in decoded):
+            return decoded
+        return decoded[: self._reader.before_gap([frame.pts for frame in decoded], last)]

@@ -48,6 +48,8 @@ class Quick:
             except Damaged as error:
                 group, damage = None, error
             if group is not None:
+                if group.last and (group.damaged or self._reader.cut_short):
+                    del group.shown[self._reader.before_gap(group.shown) :]
                 self._plan(group)
             if held is not None:
                 yield from self._decode(held, whole=group is not None and group.wants_tail)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from dprnet.core.errors import LimitExceeded
-from dprnet.decode.container import choose_stream, describe, open_container
+from dprnet.decode.container import choose_stream, describe, is_cut_short, open_container
 from dprnet.decode.structure import Damaged
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 _FEW_THREADS_PIXELS = 1920 * 1088
 _MANY_THREADS = 4
+_ALIGNMENT_PIXELS = 1 << 20  # decoders round the width of a picture up by as much as 64
 _PLAUSIBLE_BITS_PER_S = 500  # ours: a header that states a length below this rate is taken for a lie
 
 
@@ -44,6 +45,7 @@ class Reader:
         self.stream = choose_stream(self._container, path)
         self.codec_context = self.stream.codec_context
         self.codec: str = self.codec_context.codec.canonical_name
+        self.cut_short = is_cut_short(path)
         self.tick_s = float(self.stream.time_base or 0)
         self.stated_s = self._stated_duration_s()
         self._check_header()
@@ -61,7 +63,7 @@ class Reader:
         if pixels > limits.max_pixels:
             over(self.path, "pixels", pixels, limits.max_pixels)
         # Without the codec's own limit a picture that grew on the way would be allocated before we see its size.
-        codec_context.options = {"max_pixels": str(limits.max_pixels)}
+        codec_context.options = {"max_pixels": str(limits.max_pixels + _ALIGNMENT_PIXELS)}
         many = min(_MANY_THREADS, os.cpu_count() or 1)
         codec_context.thread_count = limits.threads or (many if pixels > _FEW_THREADS_PIXELS else 1)
         codec_context.thread_type = "AUTO"
@@ -85,6 +87,22 @@ class Reader:
         spent_s = time.process_time() - self._started_s
         if spent_s > self._limits.max_decode_s:
             over(self.path, "decode_s", round(spent_s, 3), self._limits.max_decode_s)
+
+    def before_gap(self, pts: list[int], last: int | None = None) -> int:
+        """How many of these times follow one another (and ``last``) without a missing frame between them.
+
+        Where a file breaks off, pictures that are shown earlier than the last ones it holds may be missing, and with
+        them the true index of what comes after.
+        """
+        rate = self.stream.average_rate or self.stream.guessed_rate
+        if not rate:
+            return len(pts)
+        allowed = 1.5 / (float(rate) * self.tick_s)
+        for count, ticks in enumerate(pts):
+            if last is not None and ticks - last > allowed:
+                return count
+            last = ticks
+        return len(pts)
 
     def packets(self) -> Iterator[Any]:
         """The stream's packets, in the order of decoding.

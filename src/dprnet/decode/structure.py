@@ -34,6 +34,10 @@ class Group:
     """Presentation times (ticks) of the frames that will come out, ascending."""
     spare: set[int]
     """Presentation times of the pictures that no other picture refers to."""
+    last: bool = False
+    """Is it the last group?"""
+    damaged: bool = False
+    """Did damage interrupt it?"""
     targets: dict[int, tuple[int, float]] = field(default_factory=dict)
     """Presentation time -> (frame index, time in seconds) of the frames that are wanted."""
 
@@ -70,6 +74,7 @@ def groups(packets: Iterable[Any], bitstream: Bitstream) -> Iterator[Group]:
             packet, damage = None, error
         if held and (packet is None or packet.is_keyframe):
             group = _group(held, bitstream, after=last)
+            group.last, group.damaged = packet is None, damage is not None
             last = group.shown[-1] if group.shown else last
             yield group
             held, size = [], 0
