@@ -1,8 +1,8 @@
 """Things cut out of photos, with exact masks, for pasting into scenes.
 
-    clothing   one garment nobody wears, separated from the ground by colour; doubtful masks are thrown away
-    luma       a person before white with the one garment the photo sells, separated by colour within the person
-    ccp        a person with all garments that the masks name; bags alone, as things to lay over others
+clothing   one garment nobody wears, separated from the ground by colour; doubtful masks are thrown away
+luma       a person before white with the one garment the photo sells, separated by colour within the person
+ccp        a person with all garments that the masks name; bags alone, as things to lay over others
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ LEGS = tuple(COARSE_CLASSES.index(name) for name in ("trousers", "shorts"))
 MOST_ALIKE = 0.3  # colours that thing and ground have in common
 AREA = (0.12, 0.72)  # of the photo
 MOST_RAGGED = 2.6  # outline of the mask against that of a disc of its area
+LUMA_SIDE = 600  # pixels of the longer side; people are pasted at about this size
 PERSON_AREA = (0.12, 0.85)  # of a garment, of the person who wears it
 
 
@@ -95,7 +96,7 @@ def clean(image: Image, mask: BoolArray) -> bool:
         return False
     outline = float((mask & ~ndimage.binary_erosion(mask)).sum())
     ragged = outline / (2 * np.sqrt(np.pi * mask.sum()))
-    return ragged <= MOST_RAGGED and overlap(colour_bins(image), mask) <= MOST_ALIKE
+    return bool(ragged <= MOST_RAGGED) and overlap(colour_bins(image), mask) <= MOST_ALIKE
 
 
 def _open_between_legs(prior: FloatArray) -> FloatArray:
@@ -112,7 +113,7 @@ def from_luma(photo: Photo) -> Cutout | None:
     """
     if photo.viewpoint == UNLABELLED:  # close-ups
         return None
-    image = photo.load()
+    image = shrunk(photo.load(), LUMA_SIDE)
     person = before_white(image)
     small = shrunk(image)
     here = enlarged(person, (small.shape[0], small.shape[1]))
@@ -124,7 +125,7 @@ def from_luma(photo: Photo) -> Cutout | None:
     if not PERSON_AREA[0] <= share <= PERSON_AREA[1]:
         return None
     parts = np.where(garment, 1, np.where(person, 255, 0)).astype(np.uint8)
-    crop = int(_touches(garment, 0.1)) if _touches(garment, 0.0) else 0
+    crop = 1 if _touches(garment, 0.1) else UNLABELLED if _touches(garment, 0.0) else 0
     cut = CutGarment(1, photo.label, photo.viewpoint, 0, crop, photo.instance, photo.item)
     return _cutout(image, parts, (cut,), photo.path, _rest(parts))
 
@@ -209,7 +210,7 @@ def from_ccp(image: LabelledImage, names: tuple[str, ...]) -> Cutout | None:
 def _labels_of_boxes(mask: NDArray[np.uint8], names: tuple[str, ...], boxes: FloatArray) -> list[int]:
     """Which label each box of a mask's truth belongs to (boxes come in the order of the labels)."""
     wanted = [tuple(int(v) for v in box) for box in boxes]
-    found = []
+    found: list[int] = []
     for label, place in enumerate(ndimage.find_objects(mask), start=1):
         if place is None or coarse_class("ccp", names[label]) is None:
             continue
@@ -234,7 +235,7 @@ def _touches(mask: BoolArray, share: float) -> bool:
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     longer = max(rows[-1] - rows[0], columns[-1] - columns[0]) + 1
     edges = (mask[:2].any(0), mask[-2:].any(0), mask[:, :2].any(1), mask[:, -2:].any(1))
-    return max(int(edge.sum()) for edge in edges) > share * longer
+    return bool(max(int(edge.sum()) for edge in edges) > share * longer)
 
 
 def _cutout(
@@ -256,10 +257,12 @@ def _cutout(
     )
 
 
-def on_white(cutout: Cutout) -> Image:
-    """A cut-out before white, as a shop would show it, with a little room around."""
-    room = max(cutout.parts.shape) // 12
-    wide = np.pad(cutout.image, ((room, room), (room, room), (0, 0)), constant_values=255)
-    wide[~np.pad(cutout.solid, room)] = 255
+def on_white(cutout: Cutout, part: int) -> Image:
+    """One garment of a cut-out before white, as a shop would show it, with a little room around."""
+    mask = cutout.parts == part
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    here = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
+    room = max(mask[here].shape) // 12
+    wide = np.pad(cutout.image[here], ((room, room), (room, room), (0, 0)), constant_values=255)
+    wide[~np.pad(mask[here], room)] = 255
     return wide
-

@@ -7,9 +7,11 @@ of them costs nothing.
 from __future__ import annotations
 
 import csv
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from dprnet.core.classes import COARSE_CLASSES, IGNORE, UNLABELLED, class_index, coarse_class
 from dprnet.core.images import cut_out, read_image
@@ -77,15 +79,17 @@ class Photo:
 def world_photos(shopset: ShopSet, *, min_side: float = 24.0, heaviest_occlusion: int = 2) -> list[Photo]:
     """The garments of a video-to-shop set: crops of its stills ("video") and the photos of its catalogue ("shop").
 
-    A garment that has an item shares its identity with the item's photos; one without has an identity of its own. The
-    frames of videos are not read here, only stills.
+    A garment that has an item shares its identity with the item's photos; one without has an identity of its own. Where
+    the attributes name an ``identity`` (pasted scenes: that of the photo the garment was cut out of), that is the
+    identity, so that such a garment is no other than in its own data set; ``family`` likewise becomes ``Photo.item``.
+    The frames of videos are not read here, only stills.
 
     Args:
         shopset: the set.
         min_side: crops with a shorter side (pixels) are left out; nothing can be recognised on them.
         heaviest_occlusion: crops of a worse occlusion (index into OCCLUSIONS) are left out; unlabelled ones stay.
     """
-    item_of = dict(zip(*(shopset.instances[name].to_pylist() for name in ("instance", "item_id")), strict=True))
+    known = {row["instance"]: _identity(shopset.id, row) for row in shopset.instances.to_pylist()}
     photos = []
     for still in shopset.stills():
         truth = still.truth
@@ -93,38 +97,40 @@ def world_photos(shopset: ShopSet, *, min_side: float = 24.0, heaviest_occlusion
             small = min(box[2] - box[0], box[3] - box[1]) < min_side
             if small or truth.occlusion[row] > heaviest_occlusion:
                 continue
-            number = int(truth.instance[row])
-            item = item_of[number] or ""
+            identity, family, _ = known[int(truth.instance[row])]
             photos.append(
                 Photo(
                     path=still.path,
                     box_xyxy=(box[0], box[1], box[2], box[3]),
-                    instance=f"{shopset.id}/{item}" if item else f"{shopset.id}/instance-{number}",
+                    instance=identity,
                     label=int(truth.labels[row]),
                     domain="video",
                     viewpoint=int(truth.viewpoint[row]),
+                    item=family,
                 )
             )
     return photos + _shop_photos(shopset)
 
 
+def _identity(set_id: str, row: Mapping[str, Any]) -> tuple[str, str, int]:
+    """Identity, family and class of a row of the table of instances."""
+    attributes = json.loads(row["attributes"] or "{}")
+    own = f"{set_id}/{row['item_id'] or 'instance-' + str(row['instance'])}"
+    return str(attributes.get("identity") or own), str(attributes.get("family") or ""), int(row["label"])
+
+
 def _shop_photos(shopset: ShopSet) -> list[Photo]:
-    labels = _item_labels(shopset)
+    if not shopset.catalogue_path.is_file():
+        return []
+    of_item = {row["item_id"]: _identity(shopset.id, row) for row in shopset.instances.to_pylist() if row["item_id"]}
+    photos = []
     with shopset.catalogue_path.open(encoding="utf-8", newline="") as file:
-        return [
-            Photo(
-                path=shopset.folder / row["image"],
-                box_xyxy=None,
-                instance=f"{shopset.id}/{row['item_id']}",
-                label=labels.get(row["item_id"], _named(row.get("category") or "")),
-                domain="shop",
-            )
-            for row in csv.DictReader(file)
-        ]
-
-
-def _item_labels(shopset: ShopSet) -> dict[str, int]:
-    return dict(zip(*(shopset.instances[name].to_pylist() for name in ("item_id", "label")), strict=True))
+        for row in csv.DictReader(file):
+            own = (f"{shopset.id}/{row['item_id']}", "", _named(row.get("category") or ""))
+            identity, family, label = of_item.get(row["item_id"], own)
+            path = shopset.folder / row["image"]
+            photos.append(Photo(path, None, identity, label, "shop", item=family))
+    return photos
 
 
 def _named(category: str) -> int:

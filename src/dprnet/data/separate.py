@@ -27,9 +27,7 @@ def colour_bins(image: Image) -> IntArray:
     return bins
 
 
-def probability(
-    image: Image, prior: FloatArray, rounds: int = ROUNDS, within: BoolArray | None = None
-) -> FloatArray:
+def probability(image: Image, prior: FloatArray, rounds: int = ROUNDS, within: BoolArray | None = None) -> FloatArray:
     """How surely each pixel belongs to the thing, (H, W, 3) and (H, W) -> (H, W) in [0, 1].
 
     Args:
@@ -75,7 +73,8 @@ def centre_prior(shape: tuple[int, int]) -> FloatArray:
     prior = np.clip(1.05 - far, 0.02, 0.9) ** 0.7
     edge = max(round(0.025 * min(shape)), 1)
     prior[:edge] = prior[-edge:] = prior[:, :edge] = prior[:, -edge:] = 0.1
-    return prior.astype(np.float32)
+    made: FloatArray = prior.astype(np.float32)
+    return made
 
 
 def solid(belief: FloatArray, *, holes: bool = True) -> BoolArray:

@@ -74,12 +74,15 @@ def draw_window(
     With probability ``cut_through`` one edge of the window is moved so that it cuts a garment drawn at random.
     """
     height, width = shape
-    factor = np.exp(rng.uniform(*np.log(config.zoom)))
+    cuts = bool(len(truth)) and rng.random() < config.cut_through
+    # A cut garment needs a window no larger than the image, or most of the picture would be filler.
+    low, high = np.log(config.zoom)
+    factor = np.exp(rng.uniform(max(low, 0.0) if cuts else low, max(high, 0.0) if cuts else high))
     stretch = np.exp(rng.uniform(-config.stretch, config.stretch) / 2)
     size = np.array([width * stretch / factor, height / stretch / factor])
     room = np.array([width, height]) - size  # negative where the window is larger than the image
     start = rng.uniform(np.minimum(room, 0), np.maximum(room, 0))
-    if len(truth) and rng.random() < config.cut_through:
+    if cuts:
         box = truth.boxes_xyxy[rng.integers(len(truth))].astype(float)
         axis = int(rng.integers(2))
         near, far = box[axis], box[axis + 2]
