@@ -12,7 +12,6 @@ from dprnet.core.errors import MissingFile
 from dprnet.core.progress import SILENT, Progress
 from dprnet.core.records import Report
 from dprnet.data.shopset import ShopSet
-from dprnet.data.world import make_world
 from dprnet.pipeline import VideoToShop, index
 from dprnet.report import write_folder
 
@@ -75,6 +74,8 @@ def _count(report: Report) -> int:
 def _samples(folder: Path, progress: Progress) -> ShopSet:
     """The sample set: rendered at the first call, opened afterwards."""
     if not (folder / "set.json").is_file():
+        from dprnet.data.world import make_world  # skia is wanted only to render
+
         make_world(folder, split="test", videos=VIDEOS, items=ITEMS, seed=SEED, progress=progress)
     return ShopSet.open(folder)
 

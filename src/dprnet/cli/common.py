@@ -15,3 +15,6 @@ GalleryOption = Annotated[Path, typer.Option("--gallery", help="Folder of the ga
 OutOption = Annotated[Path, typer.Option("--out", help="Folder to write to.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Also print the result as JSON on stdout.")]
 EveryOption = Annotated[str, typer.Option("--every", help="How often a frame is looked at: 0.5s, or 15f (frames).")]
+DataArgument = Annotated[Path, typer.Argument(help="A video-to-shop set, or the folder of real data.")]
+SplitOption = Annotated[str, typer.Option("--split", help="Split of the real data: train, validation or test.")]
+CacheOption = Annotated[Path | None, typer.Option("--cache", help="Folder that keeps detections for the next time.")]

@@ -1,7 +1,78 @@
-"""``dprnet evaluate detection|picking|retrieval|video-to-shop``."""
+"""``dprnet evaluate detection|picking|retrieval|video-to-shop``: figures as JSON on stdout, or in a file."""
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Annotated, Any
+
 import typer
 
-app = typer.Typer(help="Measure a bundle on a set with known truth.", no_args_is_help=True, rich_markup_mode=None)
+from dprnet.cli.common import BundleOption, CacheOption, DataArgument, DeviceOption, EveryOption, SplitOption
+
+app = typer.Typer(help="Measure a bundle on data with known truth.", no_args_is_help=True, rich_markup_mode=None)
+Out = Annotated[Path | None, typer.Option("--out", help="File (JSON) for the figures, instead of stdout.")]
+
+
+@app.command()
+def detection(
+    data: DataArgument, bundle: BundleOption = "tiny", split: SplitOption = "test", out: Out = None,
+    device: DeviceOption = "cpu",
+) -> None:  # fmt: skip
+    """Average precision and the three scores, on single images."""
+    from dprnet.core.bundle import Bundle
+    from dprnet.evaluate.measure import measure_detection
+
+    _tell(measure_detection(Bundle.from_pretrained(bundle), data, split=split, device=device), out)
+
+
+@app.command()
+def retrieval(
+    data: DataArgument, bundle: BundleOption = "tiny", split: SplitOption = "test", out: Out = None,
+    device: DeviceOption = "cpu",
+) -> None:  # fmt: skip
+    """Recall of garments in shop photos, from true views."""
+    from dprnet.core.bundle import Bundle
+    from dprnet.evaluate.measure import measure_retrieval
+
+    _tell(measure_retrieval(Bundle.from_pretrained(bundle), data, split=split, device=device), out)
+
+
+@app.command()
+def picking(
+    data: DataArgument, bundle: BundleOption = "tiny", every: EveryOption = "0.5s", out: Out = None,
+    cache: CacheOption = None, device: DeviceOption = "cpu",
+) -> None:  # fmt: skip
+    """R_pick, R_duplication and R_optimal on the videos of a set (paper, section 4)."""
+    from dprnet.core.bundle import Bundle
+    from dprnet.core.progress import on_stderr
+    from dprnet.evaluate.measure import measure_picking
+
+    loaded = Bundle.from_pretrained(bundle)
+    _tell(measure_picking(loaded, data, every=every, cache=cache, device=device, progress=on_stderr()), out)
+
+
+@app.command("video-to-shop")
+def video_to_shop(
+    data: DataArgument, bundle: BundleOption = "tiny", every: EveryOption = "0.5s", out: Out = None,
+    gallery: Annotated[Path, typer.Option("--gallery", help="Folder for the gallery.")] = Path("out/evaluate/gallery"),
+    cache: CacheOption = None, device: DeviceOption = "cpu",
+) -> None:  # fmt: skip
+    """Recall from a video to the items worn in it, over all garments that have an item."""
+    from dprnet.core.bundle import Bundle
+    from dprnet.core.progress import on_stderr
+    from dprnet.evaluate.measure import measure_video_to_shop as measure
+
+    loaded = Bundle.from_pretrained(bundle)
+    _tell(measure(loaded, data, gallery, every=every, cache=cache, device=device, progress=on_stderr()), out)
+
+
+def _tell(figures: Any, out: Path | None) -> None:
+    import json
+
+    from dprnet.evaluate.figures import plain, write_figures
+
+    if out is None:
+        typer.echo(json.dumps(plain(figures), indent=1))
+    else:
+        write_figures(figures, out)
+        typer.echo(out)

@@ -1,0 +1,135 @@
+"""Measure a bundle on a folder of data: what the verbs ``evaluate`` and ``calibrate`` call.
+
+A folder is either a video-to-shop set (it holds set.json) or the folder of real data (``ccp``, ``luma``, ``clothing``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from dprnet.core.bundle import Bundle
+from dprnet.core.config import parse_settings
+from dprnet.core.errors import BadDataset
+from dprnet.core.progress import SILENT, Progress
+from dprnet.data import ccp
+from dprnet.data.labelled import LabelledImage, world_photos
+from dprnet.data.shopset import META, ShopSet
+from dprnet.detect import Detector
+from dprnet.embed.embedder import Embedder
+from dprnet.evaluate.calibrate import Calibration, calibrate_picking, save_picking
+from dprnet.evaluate.detection import DetectionFigures, evaluate_detection
+from dprnet.evaluate.picking import PickingFigures, evaluate_picking
+from dprnet.evaluate.retrieval import RetrievalFigures, evaluate_retrieval, luma_figures
+from dprnet.evaluate.seen import Seen, detector_identity, see, video_detector
+from dprnet.evaluate.video_to_shop import VideoToShopFigures, evaluate_video_to_shop, gallery_search
+from dprnet.gallery import Gallery
+from dprnet.pick import PickConfig
+from dprnet.pipeline import index
+
+
+def measure_detection(bundle: Bundle, data: Path, *, split: str = "test", device: str = "cpu") -> DetectionFigures:
+    """Average precision and the scoring branches, on the stills of a set or on a split of the street photos."""
+    images = labelled_images(data, split)
+    return evaluate_detection(Detector.from_bundle(bundle, device=device), images)
+
+
+def labelled_images(data: Path, split: str) -> list[LabelledImage]:
+    """The labelled single images of a folder.
+
+    Raises:
+        BadDataset: a set without stills.
+    """
+    if not (data / META).is_file():
+        return ccp.labelled_images(data, split)
+    images = ShopSet.open(data).stills()
+    if not images:
+        raise BadDataset(data, "holds no single frames; make a set of stills, or measure picking on its videos")
+    return images
+
+
+def measure_retrieval(
+    bundle: Bundle, data: Path, *, split: str = "test", device: str = "cpu"
+) -> tuple[RetrievalFigures, ...]:
+    """Recall of garments in shop photos: a set's true views, or backs and other views of the real catalogue."""
+    embedder = Embedder.from_bundle(bundle, device=device)
+    if not (data / META).is_file():
+        return luma_figures(embedder, data, split)
+    photos = world_photos(ShopSet.open(data))
+    gallery = [photo for photo in photos if photo.domain == "shop"]
+    sold = {photo.instance for photo in gallery}
+    queries = [photo for photo in photos if photo.domain == "video" and photo.instance in sold]
+    return (evaluate_retrieval(embedder, queries, gallery, name=f"{data.name}: true views to shop photos"),)
+
+
+def measure_picking(
+    bundle: Bundle,
+    data: Path,
+    *,
+    every: str = "0.5s",
+    device: str = "cpu",
+    cache: Path | None = None,
+    progress: Progress = SILENT,
+) -> PickingFigures:
+    """R_pick, R_duplication, R_optimal on the videos of a set; detections are kept in ``cache`` for the next time."""
+    shopset = ShopSet.open(data)
+    seen = _see(shopset, bundle, every, device, cache, progress)
+    return evaluate_picking(seen, _picking(bundle), set_id=shopset.id, detector=detector_identity(bundle), every=every)
+
+
+def measure_video_to_shop(
+    bundle: Bundle,
+    data: Path,
+    gallery: Path,
+    *,
+    every: str = "0.5s",
+    device: str = "cpu",
+    cache: Path | None = None,
+    progress: Progress = SILENT,
+) -> VideoToShopFigures:
+    """Recall from videos to items over all garments that have one; the set's catalogue is indexed into ``gallery``."""
+    shopset = ShopSet.open(data)
+    embedder = Embedder.from_bundle(bundle, device=device)
+    index(shopset.catalogue_path, gallery, embedder, progress=progress)
+    seen = _see(shopset, bundle, every, device, cache, progress)
+    with Gallery.open(gallery, embedder=embedder.identity) as opened:
+        return evaluate_video_to_shop(
+            shopset,
+            seen,
+            _picking(bundle),
+            gallery_search(embedder, opened),
+            bundle=bundle.identity,
+            every=every,
+            progress=progress,
+        )
+
+
+def calibrate_bundle(
+    folder: Path,
+    data: Path,
+    *,
+    every: str = "0.5s",
+    device: str = "cpu",
+    cache: Path | None = None,
+    progress: Progress = SILENT,
+) -> Calibration:
+    """Fit the settings of picking on the videos of a validation set and store them in the bundle of a folder."""
+    bundle = Bundle.from_pretrained(folder)
+    shopset = ShopSet.open(data)
+    seen = _see(shopset, bundle, every, device, cache, progress)
+    done = calibrate_picking(
+        seen, set_id=shopset.id, detector=detector_identity(bundle), every=every, progress=progress
+    )
+    save_picking(bundle.folder, done)
+    return done
+
+
+def _see(
+    shopset: ShopSet, bundle: Bundle, every: str, device: str, cache: Path | None, progress: Progress
+) -> Sequence[Seen]:
+    detect = video_detector(Detector.from_bundle(bundle, device=device), every)
+    return see(shopset, detect, detector=detector_identity(bundle), every=every, cache=cache, progress=progress)
+
+
+def _picking(bundle: Bundle) -> PickConfig:
+    return parse_settings(dict(bundle.settings("picking")), PickConfig, f"{bundle.name}.picking")
