@@ -18,7 +18,7 @@ from PIL import UnidentifiedImageError
 
 from dprnet.core.config import Settings
 from dprnet.core.errors import BadImage, MissingFile
-from dprnet.core.modes import WHITE, avif_pixels, foreign_format, to_rgb
+from dprnet.core.modes import WHITE, as_array, avif_pixels, foreign_format, to_rgb
 from dprnet.core.records import FloatArray, Image
 
 FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "GIF", "BMP", "TIFF")
@@ -28,7 +28,7 @@ class ImageLimits(Settings):
     """What a photo may cost at most."""
 
     max_bytes: int = 64 << 20  # ours: the largest camera JPEG is about half of it
-    max_pixels: int = 50_000_000  # ours: phones of today give 48 million; up to 8 bytes a pixel while reading
+    max_pixels: int = 50_000_000  # ours: phones of today give 48 million; reading takes up to 16 bytes a pixel (WebP)
     max_scans: int = 500  # ours, as libjpeg-turbo advises against progressive JPEGs that never end
 
 
@@ -148,7 +148,7 @@ def resize(image: Image, width: int, height: int) -> Image:
     if image.shape[:2] == (height, width):
         return image
     made = Pil.fromarray(image).resize((width, height), Pil.Resampling.BICUBIC, reducing_gap=2.0)
-    return np.asarray(made, np.uint8)
+    return as_array(made)
 
 
 def shrink(image: Image, long_side: int) -> Image:
@@ -221,7 +221,7 @@ def _read(opened: Pil.Image, data: bytes, thing: str, short_side: int | None, li
     image = to_rgb(opened)
     if short_side is not None and (step := min(image.size) // max(short_side, 1)) > 1:
         image = image.reduce(step)
-    pixels = np.asarray(image if turn is None else image.transpose(turn), np.uint8)
+    pixels = as_array(image if turn is None else image.transpose(turn))
     return ReadImage(pixels, kind, animated, max(pixels.shape[:2]) / max(width, height))
 
 

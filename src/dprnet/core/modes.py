@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,7 @@ from PIL import ImageCms
 
 WHITE = 255
 MAX_ICC_BYTES = 4 << 20
+BAND_PIXELS = 1 << 20
 AVIF_HEAD_BYTES = 1 << 16
 
 # What a refused file is called in the sentence: (offset, magic bytes, name).
@@ -51,11 +53,20 @@ def to_rgb(image: Pil.Image) -> Pil.Image:
     if mode == "CMYK":
         return _from_cmyk(image)
     if mode in {"RGBA", "LA", "PA", "La", "RGBa"} or "transparency" in image.info:
-        clear = image.convert("LA").convert("RGBA") if mode == "La" else image.convert("RGBA")
+        clear = image.convert("LA") if mode == "La" else image
+        clear = clear if clear.mode == "RGBA" else clear.convert("RGBA")
         white = Pil.new("RGB", image.size, (WHITE, WHITE, WHITE))
         white.paste(clear, mask=clear.getchannel("A"))
         return white
     return image if mode == "RGB" else image.convert("RGB")
+
+
+def as_array(image: Pil.Image) -> NDArray[np.uint8]:
+    """Pixels of an RGB image, uint8 (H, W, 3), writable; made in bands, so that no second copy is ever whole."""
+    pixels = np.empty((image.height, image.width, 3), np.uint8)
+    for top, bottom in _bands(image):
+        pixels[top:bottom] = np.asarray(image.crop((0, top, image.width, bottom)))
+    return pixels
 
 
 def _from_cmyk(image: Pil.Image) -> Pil.Image:
@@ -72,23 +83,37 @@ def _from_cmyk(image: Pil.Image) -> Pil.Image:
 
 
 def _eight_bits(image: Pil.Image) -> NDArray[np.uint8]:
-    """Grey of 16 or 32 bits or floats, scaled to 0..255 (never clipped at 255)."""
-    values = np.asarray(image).astype(np.float32)
-    finite = np.isfinite(values)
-    values = np.where(finite, values, 0)
-    lowest, highest = float(values.min()), float(values.max())
-    if image.mode.startswith("I;"):
-        bits = _tiff_bits(image)
-        low, high = 0.0, float(2**bits - 1)
-    else:
-        tops = (1.0, 255.0, 65535.0) if image.mode == "F" else (255.0, 65535.0)
-        low, high = next(((0.0, top) for top in tops if lowest >= 0 and highest <= top), (lowest, highest))
-    scaled = (values - low) * (255.0 / max(high - low, 1e-12))
+    """Grey of 16 or 32 bits or floats, scaled to 0..255 (never clipped at 255); in bands, for memory."""
+    low, high = _range(image)
     transparent = image.info.get("transparency")
-    if isinstance(transparent, int):
-        scaled[values == transparent] = WHITE
-    grey: NDArray[np.uint8] = np.clip(np.rint(scaled), 0, 255).astype(np.uint8)
+    grey = np.empty((image.height, image.width), np.uint8)
+    for top, bottom in _bands(image):
+        values = _values(image, top, bottom)
+        scaled = (values - low) * (255.0 / max(high - low, 1e-12))
+        if isinstance(transparent, int):
+            scaled[values == transparent] = WHITE
+        grey[top:bottom] = np.clip(np.rint(scaled), 0, 255)
     return grey
+
+
+def _range(image: Pil.Image) -> tuple[float, float]:
+    """The values that become 0 and 255."""
+    if image.mode.startswith("I;"):
+        return 0.0, float(2 ** _tiff_bits(image) - 1)
+    spans = [(float(band.min()), float(band.max())) for band in (_values(image, *rows) for rows in _bands(image))]
+    lowest, highest = min(low for low, _ in spans), max(high for _, high in spans)
+    tops = (1.0, 255.0, 65535.0) if image.mode == "F" else (255.0, 65535.0)
+    return next(((0.0, top) for top in tops if lowest >= 0 and highest <= top), (lowest, highest))
+
+
+def _values(image: Pil.Image, top: int, bottom: int) -> NDArray[np.float64]:
+    values = np.asarray(image.crop((0, top, image.width, bottom))).astype(np.float64)
+    return np.where(np.isfinite(values), values, 0.0)
+
+
+def _bands(image: Pil.Image) -> Iterator[tuple[int, int]]:
+    rows = max(1, BAND_PIXELS // image.width)
+    return ((top, min(top + rows, image.height)) for top in range(0, image.height, rows))
 
 
 def _tiff_bits(image: Pil.Image) -> int:
