@@ -15,7 +15,7 @@ from dprnet.core.records import Detections
 from dprnet.pick import PickConfig, pick
 from dprnet.pipeline import index, index_catalogue
 from dprnet.pipeline.indexing import coarse_label
-from dprnet.pipeline.search import _side_by_side
+from dprnet.pipeline.joining import side_by_side
 from dprnet.report import jsonl_line
 
 
@@ -237,7 +237,7 @@ def test_side_by_side_keeps_every_reason():
 
     config = PickConfig(viewpoint=0.2, occlusion=0.2, crop=0.2)
     parts = [pick(one(0, 12), config), pick(Detections.empty(), config), pick(one(2, 9), config)]
-    both = _side_by_side(parts)
+    both = side_by_side(parts)
     assert len(both) == len(parts[0]) + len(parts[2])
     assert both.limits == config.limits
     for garment in range(len(parts[2])):

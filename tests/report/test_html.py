@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from dprnet.report import Pictures, render_html, write_html
-from dprnet.report.html import LOST_SHOWN, clock, safe_link
+from dprnet.report.page import LOST_SHOWN, clock, safe_link
 
 HOSTILE = (
     "<script>alert(1)</script>",

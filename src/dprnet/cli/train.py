@@ -23,8 +23,7 @@ def detector(recipe: Recipe, out: OutOption, resume: Resume = True, bundle: Into
     from dprnet.core.progress import on_stderr
     from dprnet.train.detector import DetectorRecipe, export_detector, train_detector
 
-    checkpoint = train_detector(load_recipe(recipe, DetectorRecipe), out, resume=resume, progress=on_stderr())
-    typer.echo(checkpoint)
+    typer.echo(train_detector(load_recipe(recipe, DetectorRecipe), out, resume=resume, progress=on_stderr()))
     if bundle is not None:
         typer.echo(export_detector(out, bundle, bundle.name).identity)
 
@@ -33,11 +32,11 @@ def detector(recipe: Recipe, out: OutOption, resume: Resume = True, bundle: Into
 def embedder(recipe: Recipe, out: OutOption, resume: Resume = True, bundle: Into = None) -> None:
     """Train the embedder (paper, section 3.3)."""
     from dprnet.core.config import load_recipe
-    from dprnet.core.progress import on_stderr
+    from dprnet.core.progress import on_stderr, steps_on_stderr
     from dprnet.train.embedder import EmbedderRecipe, export_embedder, train_embedder
 
+    steps = steps_on_stderr("training the embedder")
     settings = load_recipe(recipe, EmbedderRecipe)
-    checkpoint = train_embedder(settings, out, resume=resume, progress=on_stderr())
-    typer.echo(checkpoint)
+    typer.echo(train_embedder(settings, out, resume=resume, progress=steps, tracker=on_stderr()))
     if bundle is not None:
-        typer.echo(export_embedder(settings, checkpoint, bundle, bundle.name).identity)
+        typer.echo(export_embedder(out, bundle, bundle.name).identity)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Protocol, TypeVar
 
@@ -81,6 +81,21 @@ SILENT = Silent()
 def on_stderr() -> Progress:
     """A bar where stderr is a terminal, plain lines where it is not."""
     return Bar() if sys.stderr.isatty() else Plain()
+
+
+def steps_on_stderr(name: str) -> Callable[[int, int, Mapping[str, float]], None]:
+    """A function that tells the steps of a training, at most once in ten seconds, and always the last one."""
+    said = 0.0
+
+    def tell(step: int, steps: int, values: Mapping[str, float]) -> None:
+        nonlocal said
+        if step < steps and time.monotonic() - said < PLAIN_EVERY_S:
+            return
+        said = time.monotonic()
+        figures = ", ".join(f"{key} {value:.4g}" for key, value in values.items())
+        print(f"{name}: step {step} of {steps}, {figures}", file=sys.stderr)  # noqa: T201
+
+    return tell
 
 
 class Stopwatch:

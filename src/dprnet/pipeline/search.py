@@ -33,6 +33,7 @@ from dprnet.embed.embedder import Embedder
 from dprnet.gallery import Gallery
 from dprnet.pick import PickConfig, pick
 from dprnet.pipeline.crops import Cutter, lost_views
+from dprnet.pipeline.joining import side_by_side, unpicked
 from dprnet.report import Pictures, read_photos
 
 Until = Literal["detect", "pick", "embed"]
@@ -216,10 +217,10 @@ class VideoToShop:
 
     def _pick(self, seen: list[_Seen], as_one: bool, until: Until | None) -> Picks:
         if until == "detect":
-            return _unpicked(Detections.concatenate([one.detections for one in seen]))
+            return unpicked(Detections.concatenate([one.detections for one in seen]))
         if as_one:
             return pick(Detections.concatenate([one.detections for one in seen]), self.picking)
-        return _side_by_side([pick(one.detections, self.picking) for one in seen])
+        return side_by_side([pick(one.detections, self.picking) for one in seen])
 
     def _match(self, embeddings: Embeddings | None, garments: int, items: int) -> Matches:
         found: list[tuple[Match, ...]] = [()] * garments
@@ -236,29 +237,3 @@ class VideoToShop:
     def _gallery_name(self) -> str:
         gallery = self.gallery
         return "" if gallery is None else f"{gallery.identity}, {len(gallery)} items"
-
-
-def _unpicked(found: Detections) -> Picks:
-    """Every detection for itself, none picked."""
-    n = len(found)
-    return Picks(found, np.arange(n), np.zeros((n, 3), bool), np.arange(n), np.zeros(n, bool))
-
-
-def _side_by_side(parts: list[Picks]) -> Picks:
-    """The garments of several videos in one record, none of them shared."""
-    if len(parts) == 1:
-        return parts[0]
-    rows = np.cumsum([0, *(len(part.detections) for part in parts)])
-    garments = np.cumsum([0, *(len(part) for part in parts)])
-    full = [part for part in parts if len(part.detections)] or parts[:1]
-    return Picks(
-        detections=Detections.concatenate([part.detections for part in parts]),
-        instance=np.concatenate([part.instance + start for part, start in zip(parts, garments, strict=False)]),
-        failing=np.concatenate([part.failing for part in parts]),
-        best=np.concatenate([part.best + start for part, start in zip(parts, rows, strict=False)]),
-        picked=np.concatenate([part.picked for part in parts]),
-        limits=full[0].limits,
-        folded=sum(part.folded for part in parts),
-        min_score=full[0].min_score,
-        min_views=full[0].min_views,
-    )

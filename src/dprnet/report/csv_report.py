@@ -1,7 +1,7 @@
 """A report as CSV: one row a match, one row for a garment without any.
 
 A spreadsheet runs a cell that starts with ``=``, ``+``, ``-``, ``@``, a tab or a carriage return as a formula; text
-that came from a catalogue or a file name gets a quote in front of it (RELIABILITY S6). Numbers stay numbers.
+that came from a catalogue or a file name gets a quote in front of it. Numbers stay numbers.
 """
 
 from __future__ import annotations

@@ -8,8 +8,9 @@ from dprnet.core.classes import COARSE_CLASSES
 from dprnet.core.errors import printable
 from dprnet.core.records import Report
 from dprnet.report.csv_report import write_csv
-from dprnet.report.html import clock, write_html
+from dprnet.report.html import write_html
 from dprnet.report.json_report import write_json
+from dprnet.report.page import clock
 from dprnet.report.pictures import Pictures
 
 

@@ -1,0 +1,33 @@
+"""Picks that no picking made: of detections alone, and of several videos side by side."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from dprnet.core.records import Detections, Picks
+
+
+def unpicked(found: Detections) -> Picks:
+    """Every detection for itself, none picked."""
+    n = len(found)
+    return Picks(found, np.arange(n), np.zeros((n, 3), bool), np.arange(n), np.zeros(n, bool))
+
+
+def side_by_side(parts: list[Picks]) -> Picks:
+    """The garments of several videos in one record, none of them shared."""
+    if len(parts) == 1:
+        return parts[0]
+    rows = np.cumsum([0, *(len(part.detections) for part in parts)])
+    garments = np.cumsum([0, *(len(part) for part in parts)])
+    full = [part for part in parts if len(part.detections)] or parts[:1]
+    return Picks(
+        detections=Detections.concatenate([part.detections for part in parts]),
+        instance=np.concatenate([part.instance + start for part, start in zip(parts, garments, strict=False)]),
+        failing=np.concatenate([part.failing for part in parts]),
+        best=np.concatenate([part.best + start for part, start in zip(parts, rows, strict=False)]),
+        picked=np.concatenate([part.picked for part in parts]),
+        limits=full[0].limits,
+        folded=sum(part.folded for part in parts),
+        min_score=full[0].min_score,
+        min_views=full[0].min_views,
+    )
