@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.cluster.hierarchy import fcluster, linkage
 
 from dprnet.core.errors import BadVector
-from dprnet.pick import PickConfig, cluster, cosine_dissimilarity
+from dprnet.pick import PickConfig, cluster, clustering, cosine_dissimilarity
 from dprnet.pick import components as parts
 from dprnet.pick.clustering import in_order_of_appearance
 
@@ -61,13 +61,18 @@ def test_average_linkage_by_hand() -> None:
 def test_same_clusters_as_plain_scipy(seed: int, n: int, garments: int, cut: float, method: str) -> None:
     embeddings = cloud(seed, n, garments)
     config = PickConfig.model_validate({"cut_distance": cut, "linkage": method})
-    labels, folded = cluster(embeddings, config)
-    assert folded == 0
-    np.testing.assert_array_equal(labels, plain(embeddings, config))
+    wanted = plain(embeddings, config)
+    for small in (0, clustering.SMALL):  # in components, and whole
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(clustering, "SMALL", small)
+            labels, folded = cluster(embeddings, config)
+        assert folded == 0
+        np.testing.assert_array_equal(labels, wanted)
 
 
 @pytest.mark.parametrize(("garments", "noise"), [(1, 0.2), (3, 0.4), (40, 0.6), (150, 0.9)])
 def test_same_clusters_in_blocks(monkeypatch: pytest.MonkeyPatch, garments: int, noise: float) -> None:
+    monkeypatch.setattr(clustering, "SMALL", 0)
     monkeypatch.setattr(parts, "BLOCK", 32)
     monkeypatch.setattr(parts, "TILE", 50)
     embeddings = cloud(7, 700, garments, noise)

@@ -222,9 +222,9 @@ def _ascend(judge: _Judge, grid: Grid, config: PickConfig, rounds: int) -> Trial
         before = here
         for name in Grid.model_fields:
             best = _middle_of_best(_sweep(judge, grid, here.config, name))
-            if best.objective > here.objective:
-                here = judge(best.config)
-        if here is before:
+            if best.objective >= here.objective:
+                here = best
+        if here.config == before.config:
             break
     return here
 

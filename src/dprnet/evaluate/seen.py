@@ -117,7 +117,7 @@ def _load(path: Path) -> Detections | None:
     if not path.is_file():
         return None
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             return Detections(**{f.name: arrays[f.name] for f in fields(Detections)})
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         log.warning("%s is damaged (%s); the video is detected again", path, type(error).__name__)

@@ -21,6 +21,8 @@ log = logging.getLogger(__name__)
 # pair stays far above every cut, so the pair can never be joined; scipy refuses an infinite distance.
 APART = 1e9
 
+SMALL = 256  # up to so many, scipy over the whole pool is faster than looking for components first
+
 
 def cosine_dissimilarity(embeddings: NDArray[Any]) -> NDArray[np.float64]:
     """Pairwise ``1 - cos`` of instance embeddings, (N, D) -> (N, N) in [0, 2] (paper, Eq. 4).
@@ -77,7 +79,8 @@ def cluster(embeddings: FloatArray, config: PickConfig, apart: IntArray | None =
     if n == 0:
         return np.zeros(0, np.int64), 0
     narrow = unit.astype(np.float32)
-    component = components(narrow, config.cut_distance)
+    small = n <= min(SMALL, config.max_component)
+    component = np.zeros(n, np.int64) if small else components(narrow, config.cut_distance)
     pairs = np.zeros((0, 2), np.int64) if apart is None else apart
     pairs = pairs[component[pairs[:, 0]] == component[pairs[:, 1]]]
     pairs = pairs[np.argsort(component[pairs[:, 0]], kind="stable")]
