@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pyarrow as pa
@@ -88,6 +89,9 @@ def test_a_folder_is_one_item_a_photo(folder: Path) -> None:
     (folder / "broken.jpg").write_text("hello", encoding="utf-8")
     (folder / "png without a suffix").write_bytes((folder / "a.jpg").read_bytes())
     Pil.new("RGB", (4, 4)).save(folder / "a.png")
+    os.mkfifo(folder / "pipe.jpg")
+    (folder / "round").symlink_to(folder)
+    (folder / "nowhere.jpg").symlink_to(folder / "gone")
     catalogue = read_catalogue(folder)
     assert {item.item_id: [path.name for path in item.images] for item in catalogue.items} == {
         "a": ["a.jpg", "a.png"],
@@ -98,6 +102,20 @@ def test_a_folder_is_one_item_a_photo(folder: Path) -> None:
     assert [str(problem) for problem in catalogue.problems] == [
         "broken.jpg: named like a photo, but its content is none that is read"
     ]
+
+
+def test_a_sub_folder_that_cannot_be_read_is_told(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = os.scandir
+
+    def scandir(path: str) -> object:
+        if str(path).endswith("sub"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    catalogue = read_catalogue(folder)
+    assert [item.item_id for item in catalogue.items] == ["a", "b"]
+    assert str(catalogue.problems[0]).endswith("sub: cannot be looked into (Permission denied)")
 
 
 def test_a_folder_with_a_catalogue_in_it_is_that_table(folder: Path) -> None:

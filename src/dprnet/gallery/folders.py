@@ -34,16 +34,17 @@ def rows(folder: Path) -> Iterator[Row | BadRow]:
 
     Hidden files and folders are passed over too, and links to folders are not followed.
     """
-    for parent, names, files in os.walk(folder):
+    faults: list[OSError] = []
+    for parent, names, files in os.walk(folder, onerror=faults.append):
         names[:] = sorted(name for name in names if not name.startswith("."))
         for name in sorted(files):
             path = Path(parent) / name
-            if name.startswith("."):
+            if name.startswith(".") or not path.is_file():  # a pipe would block for ever
                 continue
             where = path.relative_to(folder).as_posix()
             try:
                 with path.open("rb") as file:
-                    head = file.read(HEAD_BYTES) if path.is_file() else b""
+                    head = file.read(HEAD_BYTES)
             except OSError as error:
                 yield BadRow(where, f"cannot be opened ({error.strerror or error})")
                 continue
@@ -51,3 +52,5 @@ def rows(folder: Path) -> Iterator[Row | BadRow]:
                 yield Row(where, {"item_id": path.relative_to(folder).with_suffix("").as_posix(), "image": where})
             elif path.suffix.lower() in PHOTO_SUFFIXES:
                 yield BadRow(where, "named like a photo, but its content is none that is read")
+    for fault in faults:
+        yield BadRow(str(fault.filename), f"cannot be looked into ({fault.strerror})")
