@@ -140,7 +140,8 @@ def fold_norms(module: nn.Module) -> None:
     children = list(module.named_children())
     for (first, convolution), (second, norm) in pairwise(children):
         if isinstance(convolution, nn.Conv2d) and type(norm) is nn.BatchNorm2d:
-            setattr(module, first, fuse_conv_bn_eval(convolution.eval(), norm.eval()))
+            folded = fuse_conv_bn_eval(convolution.eval(), norm.eval())
+            setattr(module, first, folded.requires_grad_())  # torch leaves the new bias without a gradient
             setattr(module, second, nn.Identity())
     for _, child in module.named_children():
         fold_norms(child)
