@@ -1,0 +1,1 @@
+"""The made-up world: people in clothes, drawn, with everything that is true of them."""

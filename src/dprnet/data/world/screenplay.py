@@ -1,0 +1,239 @@
+"""Who wears what and what happens: scenes drawn from a generator, for single frames and for whole videos."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from dprnet.data.world.figure import POSES, Body
+from dprnet.data.world.garments import Garment, draw_garment
+from dprnet.data.world.props import BAGS, PROPS
+from dprnet.data.world.scene import Actor, Beat, Finish, SceneSpec, Shot
+from dprnet.data.world.seeds import Rng, between, chance, choose, rng_of
+from dprnet.data.world.shapes import Light
+
+STILL_SIZES = ((480, 640), (640, 480), (512, 512), (400, 600), (576, 432), (450, 800), (600, 400))
+VIDEO_SIZES = ((480, 640), (480, 640), (640, 480))
+FRAMES_OF_A_SOURCE = 6
+
+
+@dataclass(frozen=True)
+class Cast:
+    """The people of one source (a video, or a handful of single frames) and what they wear."""
+
+    name: str
+    bodies: tuple[Body, ...]
+    outfits: tuple[tuple[Garment, ...], ...]
+    tucked: tuple[bool, ...]
+    first: int
+    """Number of the first garment within the set; the others follow."""
+    hung: Garment | None = None
+    """A garment on show that nobody wears."""
+
+    @property
+    def garments(self) -> tuple[Garment, ...]:
+        """All garments, in the order of their numbers."""
+        shown = () if self.hung is None else (self.hung,)
+        return tuple(garment for outfit in self.outfits for garment in outfit) + shown
+
+
+def draw_cast(
+    split: str, seed: int, name: str, first: int, crowd: tuple[float, float, float], shown: float = 0.0
+) -> Cast:
+    """The people of a source; ``crowd`` weighs one, two and three of them, ``shown`` is how often a garment hangs."""
+    rng = rng_of(split, seed, name, "cast")
+    people = int(choose(rng, dict(zip(("1", "2", "3"), crowd, strict=True))))
+    bodies = tuple(Body.draw(rng) for _ in range(people))
+    outfits = tuple(_outfit(rng, split, seed, name, k) for k in range(people))
+    tucked = tuple(chance(rng, 0.35) for _ in range(people))
+    hung = draw_garment(split, seed, name, "hung") if chance(rng, shown) else None
+    return Cast(name, bodies, outfits, tucked, first, hung)
+
+
+def _outfit(rng: Rng, split: str, seed: int, name: str, person: int) -> tuple[Garment, ...]:
+    def draw(coarse: str) -> Garment:
+        return draw_garment(split, seed, name, person, coarse, coarse=coarse)
+
+    if chance(rng, 0.24):
+        outfit = [draw("dress")]
+    else:
+        outfit = [draw(choose(rng, {"trousers": 5.0, "shorts": 2.5, "skirt": 2.8})), draw("top")]
+    if chance(rng, 0.36):
+        outfit.append(draw("outerwear"))
+    return tuple(outfit)
+
+
+def still_scenes(cast: Cast, split: str, seed: int, frames: int = FRAMES_OF_A_SOURCE) -> list[SceneSpec]:
+    """Single frames of the same people: each with its own place, poses, camera and light."""
+    return [_still(rng_of(split, seed, cast.name, "still", k), cast, k) for k in range(frames)]
+
+
+def _still(rng: Rng, cast: Cast, number: int) -> SceneSpec:
+    width, height = STILL_SIZES[int(rng.integers(len(STILL_SIZES)))]
+    people = [k for k in range(len(cast.bodies)) if len(cast.bodies) == 1 or chance(rng, 0.75)] or [0]
+    numbers = [sum(len(o) for o in cast.outfits[:k]) for k in range(len(cast.outfits))]
+    nearness = choose(rng, {"far": 2.0, "full": 5.5, "near": 2.5})
+    low, high = {"far": (0.25, 0.7), "full": (0.7, 1.05), "near": (1.05, 1.7)}[nearness]
+    size = between(rng, low, high)
+    spread = between(rng, 0.28, 0.7)
+    order = list(rng.permutation(len(people)))
+    actors = []
+    for place, k in zip(order, people, strict=True):
+        x = (float(place) - (len(people) - 1) / 2) * spread + between(rng, -0.08, 0.08)
+        beat = Beat(0.0, _action(rng), x, _yaw(rng))
+        depth = between(rng, 0.8, 1.0)
+        wear = int(rng.integers(2**31))
+        actors.append(
+            Actor(cast.bodies[k], cast.outfits[k], numbers[k], (beat,), cast.tucked[k], choose(rng, BAGS), depth, wear)
+        )
+    target = actors[int(rng.integers(len(actors)))]
+    level = (
+        between(rng, 0.42, 0.58)
+        if size < 1.0
+        else between(rng, 0.62, 0.82)
+        if chance(rng, 0.65)
+        else between(rng, 0.25, 0.5)
+    )
+    free = max(0.05, width / (size * height) / 2 - 0.2) if chance(rng, 0.8) else 0.45 * width / (size * height)
+    x = target.beats[0].x + between(rng, -free, free) * 0.8
+    shot = Shot(0.0, (size, size), (level, level), (x, x))
+    props = tuple(_prop(rng) for _ in range(int(chance(rng, 0.3)) + int(chance(rng, 0.08))))
+    # A garment that nobody wears is on show in some frames: the third viewpoint has to be learned as well.
+    hung = _hung(rng, cast.hung, size, x, level, width / height) if cast.hung is not None and chance(rng, 0.7) else ()
+    light = Light(between(rng, -0.9, 0.9), between(rng, 0.45, 0.85))
+    name = f"{cast.name}_{number:04d}"
+    backdrop = int(rng.integers(2**31))
+    return SceneSpec(
+        name,
+        width,
+        height,
+        1.0,
+        tuple(actors),
+        (shot,),
+        backdrop,
+        light,
+        _finish(rng, 1.0),
+        props,
+        hung,
+        sum(map(len, cast.outfits)),
+    )
+
+
+def _hung(
+    rng: Rng, garment: Garment, size: float, x: float, level: float, ratio: float
+) -> tuple[tuple[Garment, float, float], ...]:
+    side = 1 if chance(rng, 0.5) else -1
+    at = x + side * between(rng, 0.25, 0.8) * ratio / size / 2
+    return ((garment, at, level + between(rng, 0.05, 0.35) / size),)
+
+
+def _action(rng: Rng) -> str:
+    if chance(rng, 0.25):
+        return "walk"
+    return choose(rng, {name: 1.0 if name not in {"stand", "model"} else 3.0 for name in POSES})
+
+
+def _yaw(rng: Rng) -> float:
+    if chance(rng, 0.58):
+        return between(rng, -0.7, 0.7)
+    return between(rng, -math.pi, math.pi) if chance(rng, 0.6) else math.pi + between(rng, -0.6, 0.6)
+
+
+def _prop(rng: Rng) -> tuple[str, float, float, int]:
+    return choose(rng, PROPS), between(rng, 0.05, 0.95), between(rng, 0.12, 0.5), int(rng.integers(2**31))
+
+
+def _finish(rng: Rng, strength: float) -> Finish:
+    cast = 0.12 * strength
+    gain = between(rng, 0.78, 1.15)
+    gains = tuple(gain * (1 + between(rng, -cast, cast)) for _ in range(3))
+    return Finish(
+        gain=(gains[0], gains[1], gains[2]),
+        gamma=between(rng, 0.75, 1.35),
+        grain=between(rng, 0.5, 8) if chance(rng, 0.7) else 0.0,
+        blur=between(rng, 0.3, 1.8) if chance(rng, 0.4) else 0.0,
+    )
+
+
+def video_scene(cast: Cast, split: str, seed: int, seconds: float) -> SceneSpec:
+    """A video of a cast: people walk, turn, gesture, leave and come back; the camera zooms, pans and cuts."""
+    rng = rng_of(split, seed, cast.name, "video")
+    width, height = VIDEO_SIZES[int(rng.integers(len(VIDEO_SIZES)))]
+    length = between(rng, seconds * 2 / 3, seconds * 4 / 3)
+    actors = []
+    first = 0
+    for k, (body, outfit) in enumerate(zip(cast.bodies, cast.outfits, strict=True)):
+        home = (k - (len(cast.bodies) - 1) / 2) * between(rng, 0.42, 0.6)
+        leaves = chance(rng, 0.35) if len(cast.bodies) > 1 else chance(rng, 0.2)
+        beats = _beats(rng, length, home, leaves)
+        wear = int(rng.integers(2**31))
+        actors.append(
+            Actor(body, outfit, first, beats, cast.tucked[k], choose(rng, BAGS), between(rng, 0.86, 1.0), wear)
+        )
+        first += len(outfit)
+    props = (_prop(rng),) if chance(rng, 0.25) else ()
+    light = Light(between(rng, -0.9, 0.9), between(rng, 0.5, 0.85))
+    shots = _shots(rng, length, actors)
+    backdrop = int(rng.integers(2**31))
+    finish = _finish(rng, 0.8)
+    return SceneSpec(cast.name, width, height, length, tuple(actors), shots, backdrop, light, finish, props)
+
+
+def _beats(rng: Rng, length: float, home: float, leaves: bool) -> tuple[Beat, ...]:
+    beats: list[Beat] = []
+    time, x, away = 0.0, home, False
+    yaw = _yaw(rng)
+    leave_at = between(rng, 0.3, 0.55) * length if leaves else math.inf
+    while time < length:
+        if time > leave_at and not away:
+            side = 1 if chance(rng, 0.5) else -1
+            beats.append(Beat(time, "walk", x, side * math.pi / 2))
+            time, x, away, leave_at = time + between(rng, 1.6, 2.4), home + side * 2.2, True, math.inf
+            beats.append(Beat(time, "stand", x, side * math.pi / 2))
+            time += between(rng, 0.8, 2.0)
+            beats.append(Beat(time, "walk", x, -side * math.pi / 2))
+            time, x = time + between(rng, 1.6, 2.4), home
+            yaw = between(rng, -0.5, 0.5)
+            continue
+        if chance(rng, 0.3):
+            goal = home + between(rng, -0.35, 0.35)
+            facing = math.pi / 2 * (1 if goal > x else -1) * between(rng, 0.45, 1.0)
+            beats.append(Beat(time, "walk", x, facing))
+            x = goal
+            time += between(rng, 1.2, 2.2)
+        else:
+            beats.append(Beat(time, _action(rng), x, yaw))
+            time += between(rng, 1.2, 3.2)
+        yaw = _yaw(rng) if chance(rng, 0.7) else between(rng, -0.5, 0.5)
+    beats.append(Beat(time, "stand", x, yaw))
+    return tuple(beats)
+
+
+def _shots(rng: Rng, length: float, actors: list[Actor]) -> tuple[Shot, ...]:
+    shots, time = [], 0.0
+    while time < length - 1.0:
+        actor = actors[int(rng.integers(len(actors)))]
+        end = min(length, time + between(rng, 2.5, 6.0))
+        kind = choose(rng, {"full": 4.0, "wide": 1.2, "upper": 2.0, "lower": 0.8, "zoom": 1.5})
+        sizes, level = {
+            "full": ((between(rng, 0.72, 0.88),) * 2, 0.5),
+            "wide": ((between(rng, 0.42, 0.62),) * 2, 0.52),
+            "upper": ((between(rng, 1.15, 1.6),) * 2, 0.72),
+            "lower": ((between(rng, 1.1, 1.4),) * 2, 0.34),
+            "zoom": ((between(rng, 0.6, 0.85), between(rng, 1.1, 1.5)), 0.6),
+        }[kind]
+        sizes = sizes[::-1] if chance(rng, 0.5) else sizes
+        drift = between(rng, -0.12, 0.12)
+        level += between(rng, -0.03, 0.03)
+        group = sum(a.at(time)[2] for a in actors) / len(actors)
+        start, stop = (_clamped(actor.at(t)[2]) for t in (time, end - 0.01))
+        if kind in {"wide", "full"} and chance(rng, 0.5):
+            start = stop = _clamped(group)
+        shots.append(Shot(time, (sizes[0], sizes[1]), (level, level + drift * 0.3), (start + drift, stop - drift)))
+        time = end
+    return tuple(shots)
+
+
+def _clamped(x: float) -> float:
+    """The camera does not follow those who leave."""
+    return min(0.9, max(-0.9, x))
