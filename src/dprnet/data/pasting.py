@@ -184,10 +184,11 @@ def draw_pose(
     if source == 1 and rng.random() < 0.85:
         y = height - reach / 2 if bottom else reach / 2 if top else y
         y += rng.uniform(0, 0.06) * reach if bottom else -rng.uniform(0, 0.06) * reach if top else 0.0
-    elif rng.random() < settings.cut:
-        y = height + rng.uniform(-0.35, 0.3) * reach if rng.random() < 0.6 else rng.uniform(-0.2, 0.3) * reach
-    if rng.random() < settings.cut / 2:
-        x = rng.choice([0.0, float(width)]) + rng.uniform(-0.25, 0.25) * scale * wide
+    elif rng.random() < settings.cut:  # by the lower or the upper border; about half of it or more stays
+        y = height - rng.uniform(0.0, 0.4) * reach if rng.random() < 0.7 else rng.uniform(0.05, 0.45) * reach
+    if rng.random() < settings.cut / 3:
+        inward = rng.uniform(0.05, 0.45) * scale * wide
+        x = inward if rng.random() < 0.5 else width - inward
     elif reach <= height:
         half = scale * wide / 2
         x = float(np.clip(x, min(half, width / 2), max(width - half, width / 2)))
