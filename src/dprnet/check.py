@@ -94,11 +94,12 @@ def _recipe(path: Path) -> Checked:
     from dprnet.train.detector import DetectorRecipe
     from dprnet.train.embedder import EmbedderRecipe
 
-    # The two differ in where their data stands; what cannot be told apart is read as a detector's.
     try:
-        is_embedder = "sources" in tomllib.loads(path.read_text(encoding="utf-8"))
+        keys = set(tomllib.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError):
-        is_embedder = False
+        keys = set()
+    # The kind that knows more of its keys; load_recipe then says what is wrong with the rest.
+    is_embedder = len(keys - set(EmbedderRecipe.model_fields)) < len(keys - set(DetectorRecipe.model_fields))
     steps = (load_recipe(path, EmbedderRecipe) if is_embedder else load_recipe(path, DetectorRecipe)).steps
     return Checked("recipe", f"trains the {'embedder' if is_embedder else 'detector'} for {steps} steps")
 

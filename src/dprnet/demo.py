@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import csv
+import os
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from dprnet.core.bundle import Bundle
 from dprnet.core.errors import MissingFile
-from dprnet.core.progress import SILENT, Progress
+from dprnet.core.progress import SILENT, Counted, Progress
 from dprnet.core.records import Report
-from dprnet.data.shopset import ShopSet
+from dprnet.data.shopset import META, ShopSet
 from dprnet.pipeline import VideoToShop, index
 from dprnet.report import write_folder
 
-VIDEOS, ITEMS, SEED = 3, 100, 2026
+SAMPLES = {"split": "demo", "seed": 1, "videos": 3, "seconds": 10.0, "items": 45}  # about 100 photos
 REAL_CLIP = "videos/one-by-one-person-detection.mp4"
 REAL_EVERY = "2s"  # ours: the clip is 139 s long, and the demonstration is to end within a minute
 
@@ -72,11 +74,15 @@ def _count(report: Report) -> int:
 
 
 def _samples(folder: Path, progress: Progress) -> ShopSet:
-    """The sample set: rendered at the first call, opened afterwards."""
-    if not (folder / "set.json").is_file():
-        from dprnet.data.world import make_world  # skia is wanted only to render
+    """The sample set: rendered at the first call (a call that was stopped starts again), opened afterwards."""
+    if not (folder / META).is_file():
+        from dprnet.data.world.make import WorldSettings, make_world  # skia is wanted only to render
 
-        make_world(folder, split="test", videos=VIDEOS, items=ITEMS, seed=SEED, progress=progress)
+        unfinished = folder.with_name(folder.name + ".unfinished")
+        shutil.rmtree(unfinished, ignore_errors=True)
+        rendering = Counted(progress, "Rendering samples")
+        make_world(unfinished, WorldSettings.model_validate(SAMPLES), rendering, processes=os.cpu_count() or 1)
+        unfinished.rename(folder)
     return ShopSet.open(folder)
 
 

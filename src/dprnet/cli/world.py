@@ -1,32 +1,56 @@
-"""``dprnet world make``."""
+"""``dprnet world make|paste``."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from dprnet.cli.common import OutOption
 
-app = typer.Typer(help="The made-up world: videos and a catalogue with full truth.", no_args_is_help=True)
-
-
-@app.callback()
-def world() -> None:
-    """The made-up world: videos and a catalogue with full truth."""
+app = typer.Typer(help="Sets with full truth: a drawn world, and scenes pasted of photos.", no_args_is_help=True)
+Split = Annotated[str, typer.Option("--split", help="train, validation or test; they share no garment.")]
+Seed = Annotated[int, typer.Option("--seed", help="The same seed gives the same set.")]
+Stills = Annotated[int, typer.Option("--stills", min=0, help="How many single frames, instead of videos.")]
 
 
 @app.command()
 def make(
     out: OutOption,
-    split: Annotated[str, typer.Option("--split", help="train, validation or test; they share no garment.")] = "test",
-    videos: Annotated[int, typer.Option("--videos", min=0, help="How many videos.")] = 60,
-    items: Annotated[int, typer.Option("--items", min=1, help="How many catalogue items.")] = 500,
-    seed: Annotated[int, typer.Option("--seed", help="The same seed gives the same world.")] = 0,
+    split: Split = "test",
+    videos: Annotated[int, typer.Option("--videos", min=0, help="How many videos.")] = 0,
+    stills: Stills = 0,
+    items: Annotated[int, typer.Option("--items", min=0, help="Catalogue items at least.")] = 0,
+    seconds: Annotated[float, typer.Option("--seconds", min=0.5, help="Mean length of a video.")] = 15.0,
+    seed: Seed = 0,
+    textures: Annotated[str, typer.Option("--textures", help="Folder of photos to take backdrops from.")] = "",
+    processes: Annotated[int, typer.Option("--processes", min=1, help="How many work at once.")] = 1,
 ) -> None:
-    """Render videos of people in clothes and a catalogue of shop photos; say how hard the set is."""
-    from dprnet.core.progress import on_stderr
-    from dprnet.data.world import make_world
+    """Draw videos (or single frames) of people in clothes, and a catalogue of shop photos."""
+    from dprnet.core.config import parse_settings
+    from dprnet.core.progress import Counted, on_stderr
+    from dprnet.data.world.make import WorldSettings, make_world
 
-    made = make_world(out, split=split, videos=videos, items=items, seed=seed, progress=on_stderr())
+    values = {"split": split, "videos": videos, "stills": stills, "items": items, "seconds": seconds, "seed": seed}
+    settings = parse_settings(values | {"texture_folder": textures}, WorldSettings, "world")
+    made = make_world(out, settings, Counted(on_stderr(), "Drawing"), processes)
+    typer.echo(f"{out}: {made.id}")
+
+
+@app.command()
+def paste(
+    out: OutOption,
+    data: Annotated[Path, typer.Option("--data", envvar="DPRNET_DATA", help="Folder of real data.")],
+    split: Split = "train",
+    stills: Stills = 2000,
+    seed: Seed = 0,
+) -> None:
+    """Paste people and garments of real photos into scenes."""
+    from dprnet.core.config import parse_settings
+    from dprnet.core.progress import on_stderr
+    from dprnet.data.pasting import PastingSettings, make_pasted
+
+    settings = parse_settings({"split": split, "stills": stills, "seed": seed}, PastingSettings, "paste")
+    made = make_pasted(out, settings, data, on_stderr())
     typer.echo(f"{out}: {made.id}")

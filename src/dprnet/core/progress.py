@@ -83,6 +83,23 @@ def on_stderr() -> Progress:
     return Bar() if sys.stderr.isatty() else Plain()
 
 
+class Counted:
+    """A progress for work that counts by itself: called with what is done and what there is to do."""
+
+    def __init__(self, progress: Progress, name: str) -> None:
+        self._progress, self._name = progress, name
+        self._steps: Iterator[int] | None = None
+        self._taken = 0
+
+    def __call__(self, done: int, total: int) -> None:
+        """Move on to ``done`` of ``total``."""
+        if self._steps is None:
+            self._steps = iter(self._progress.track(range(total), self._name, total))
+        while self._taken <= done:  # a step counts as done when the next one is asked for
+            next(self._steps, None)
+            self._taken += 1
+
+
 def steps_on_stderr(name: str) -> Callable[[int, int, Mapping[str, float]], None]:
     """A function that tells the steps of a training, at most once in ten seconds, and always the last one."""
     said = 0.0
