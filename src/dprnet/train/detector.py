@@ -104,6 +104,8 @@ def train_detector(recipe: DetectorRecipe, out: Path, resume: bool = True, progr
     images, weights, instances = gather(recipe.data)
     config = recipe.network.model_copy(update={"instances": instances})
     run = Run(out, recipe, resume=resume)
+    if run.step >= recipe.steps:
+        return run.checkpoint
     logger.info("%d images, %d instances, from step %d of %d", len(images), instances, run.step, recipe.steps)
     precision: Any = {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}[recipe.precision]
     fabric = Fabric(accelerator=recipe.device, devices=recipe.devices, precision=precision)
