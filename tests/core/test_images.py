@@ -113,6 +113,11 @@ def test_sixteen_bits_are_scaled_not_clipped() -> None:
         assert (grey == np.arange(256)).all()
 
 
+def test_a_transparent_grey_of_sixteen_bits_goes_over_white() -> None:
+    grey = Pil.fromarray(np.array([[0, 1000, 30000]], np.uint16))
+    assert read_image(encoded(grey, "PNG", transparency=1000)).image[0, :, 0].tolist() == [0, 255, 117]
+
+
 @pytest.mark.parametrize(("top", "wanted"), [(1.0, 255), (255.0, 255), (65535.0, 255), (1e9, 255)])
 def test_floats_are_scaled_from_the_range_they_use(top: float, wanted: int) -> None:
     values = np.array([[0.0, top / 2, top, np.nan]], np.float32)

@@ -238,6 +238,12 @@ def test_the_index_agrees_with_brute_force(items: int, most_photos: int, k: int,
         assert np.allclose(similarities, np.clip(best[query][order], -1, 1), atol=1e-5)
 
 
+def test_an_item_of_very_many_photos_does_not_hide_the_others(gallery: Gallery) -> None:
+    many = item("many", *(f"{n}.jpg" for n in range(200)))
+    gallery.upsert([many, item("b"), item("c")], np.array([[1, 0, 0]] * 200 + [[0.5, 1, 0], [-1, 0, 0]]))
+    assert [item_id for item_id, _, _ in found(gallery, 1, 0, 0, k=3)] == ["many", "b", "c"]
+
+
 def test_importing_the_gallery_is_light() -> None:
     script = "import sys, dprnet.gallery; print({'lancedb', 'faiss', 'pyarrow', 'torch'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
