@@ -40,9 +40,11 @@ CLEAR_OF_BORDER = 5  # ours: pixels; a mask that stays this far away does not
 CLEAR_LENGTH = 0.1  # ours: fraction of the box's longer side along which a cut garment touches the border
 WHOLE_TROUSERS = 0.4  # ours: fraction of the person's height below which something may hide the upper part
 
-# What may lie over a garment. Skin is arms and hands, but also legs and neck: it only raises the upper bound.
-OVER = ("bag", "purse", "wallet", "hair", "scarf", "accessories", "belt", "gloves", "tie", "skin")
+AROUND = 0.15  # ours: margin around the box, of its longer side, in which a thing carried may hide part of the garment
+
+# What lies over a garment, and what may. Skin is arms, but also legs and neck: it only raises the upper bound.
 SURELY_OVER = ("bag", "purse", "wallet", "hair", "scarf", "gloves")
+OVER = ("accessories", "belt", "tie")
 OUTER = ("blazer", "cape", "cardigan", "coat", "jacket", "suit", "vest")
 
 
@@ -64,15 +66,29 @@ def labelled_images(root: Path | str, split: str) -> list[LabelledImage]:
     Raises:
         BadDataset: a file is missing or damaged (the first one is named; ``check_ccp`` lists all).
     """
-    folder, wanted = folder_of(root), check_split(split)
-    names = label_names(folder)
-    found = []
-    for key, its_split in split_of("ccp").items():
-        if its_split == wanted:
-            truth = truth_of_mask(read_mask(folder / "masks" / f"{key}.png"), names)
-            found.append(LabelledImage(path=folder / "photos" / f"{key}.jpg", truth=truth, source="ccp"))
-    log.info("ccp %s: %d photos, %d boxes", wanted, len(found), sum(len(image.truth) for image in found))
+    check_split(split)
+    names = label_names(folder_of(root))
+    found = [
+        LabelledImage(path=photo, truth=truth_of_mask(read_mask(mask_path(photo)), names), source="ccp")
+        for photo in photo_paths(root, split)
+    ]
+    log.info("ccp %s: %d photos, %d boxes", split, len(found), sum(len(image.truth) for image in found))
     return found
+
+
+def photo_paths(root: Path | str, split: str) -> list[Path]:
+    """The photos of a split, in order; nothing is read."""
+    folder, wanted = folder_of(root), check_split(split)
+    return [folder / "photos" / f"{key}.jpg" for key, its_split in split_of("ccp").items() if its_split == wanted]
+
+
+def mask_path(photo: Path) -> Path:
+    """The mask of a photo.
+
+    >>> mask_path(Path("ccp/photos/0007.jpg")).as_posix()
+    'ccp/masks/0007.png'
+    """
+    return photo.parent.parent / "masks" / f"{photo.stem}.png"
 
 
 def folder_of(root: Path | str) -> Path:
@@ -200,7 +216,8 @@ def _covered_bounds(garment: _Garment, mask: Mask, names: tuple[str, ...]) -> tu
     """Least and most of a garment's area that other things cover.
 
     At least: the pixels within the convex hull of what is seen that belong to things worn or carried over it. At most:
-    all pixels of such things, and of skin, within the box. Where something may hide a part outside the box (a top under
+    all pixels of such things within the box and a margin around it (a bag at the hip shortens the box as well), and of
+    skin within the box. Where something may hide a part outside the box (a top under
     a coat, trousers under a long coat, a skirt or dress under anything outer) the upper bound is 1.
     """
     coarse = coarse_class("ccp", garment.name)
@@ -210,9 +227,11 @@ def _covered_bounds(garment: _Garment, mask: Mask, names: tuple[str, ...]) -> tu
     outer = () if coarse == "outerwear" else tuple(name for name in OUTER if name != garment.name)
     sure = np.isin(inside, _ids(SURELY_OVER + outer, names)) & _hull(own)
     least = int(sure.sum()) / (garment.area + int(sure.sum()))
-    layers = outer + (OVER if coarse != "trousers" else tuple(name for name in OVER if name != "skin"))
     same = tuple(n for n in names if coarse_class("ccp", n) == coarse and n != garment.name)
-    over = int(np.isin(inside, _ids(layers + same, names)).sum())
+    wider = int(AROUND * max(x2 - x1, y2 - y1))
+    around = mask[max(y1 - wider, 0) : y2 + wider, max(x1 - wider, 0) : x2 + wider]
+    over = int(np.isin(around, _ids(SURELY_OVER + outer, names)).sum())
+    over += int(np.isin(inside, _ids(OVER + same + (() if coarse == "trousers" else ("skin",)), names)).sum())
     most = over / (garment.area + over)
     if coarse == "outerwear":
         return least, most

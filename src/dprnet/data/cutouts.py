@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from dprnet.core.classes import COARSE_CLASSES, UNLABELLED, coarse_class
+from dprnet.core.images import read_image
 from dprnet.core.records import BoolArray, FloatArray, Image
 from dprnet.data import ccp
-from dprnet.data.labelled import LabelledImage, Photo
+from dprnet.data.labelled import Photo
 from dprnet.data.separate import centre_prior, colour_bins, enlarged, overlap, probability, shrunk, solid
 
 LEGS = tuple(COARSE_CLASSES.index(name) for name in ("trousers", "shorts"))
@@ -180,16 +181,15 @@ def _rest(parts: NDArray[np.uint8]) -> list[tuple[float, float, float, float]]:
     return boxes
 
 
-def from_ccp(image: LabelledImage, names: tuple[str, ...]) -> Cutout | None:
-    """The person of a photo of ``ccp`` with all garments, or None where the person is cut or too small."""
-    key = image.path.stem
-    mask = ccp.read_mask(image.path.parent.parent / "masks" / f"{key}.png")
+def from_ccp(photo: Path, names: tuple[str, ...]) -> Cutout | None:
+    """The person of a photo of ``ccp`` (with its mask beside it) with all garments, or None where it is too small."""
+    mask = ccp.read_mask(ccp.mask_path(photo))
     person = ndimage.binary_opening(mask > 0, iterations=1)
     if person.mean() < 0.04:
         return None
     parts = np.where(person, 255, 0).astype(np.uint8)
     garments = []
-    truth = image.truth
+    truth = ccp.truth_of_mask(mask, names)
     for number, row in enumerate(_labels_of_boxes(mask, names, truth.boxes_xyxy), start=1):
         parts[person & (mask == row)] = number
         at = number - 1
@@ -200,11 +200,11 @@ def from_ccp(image: LabelledImage, names: tuple[str, ...]) -> Cutout | None:
                 viewpoint=int(truth.viewpoint[at]),
                 occlusion=int(truth.occlusion[at]),
                 crop=int(truth.crop[at]),
-                identity=f"ccp/{key}-{names[row]}",
+                identity=f"ccp/{photo.stem}-{names[row]}",
             )
         )
     ignored = [(float(a), float(b), float(c), float(d)) for a, b, c, d in truth.ignore_xyxy]
-    return _cutout(image.load(), parts, tuple(garments), image.path, ignored)
+    return _cutout(read_image(photo).image, parts, tuple(garments), photo, ignored)
 
 
 def _labels_of_boxes(mask: NDArray[np.uint8], names: tuple[str, ...], boxes: FloatArray) -> list[int]:
@@ -220,14 +220,14 @@ def _labels_of_boxes(mask: NDArray[np.uint8], names: tuple[str, ...], boxes: Flo
     return found
 
 
-def bag_from_ccp(image: LabelledImage, names: tuple[str, ...]) -> Cutout | None:
+def bag_from_ccp(photo: Path, names: tuple[str, ...]) -> Cutout | None:
     """The largest bag or purse of a photo of ``ccp`` in one piece, as a thing without garments; or None."""
-    mask = ccp.read_mask(image.path.parent.parent / "masks" / f"{image.path.stem}.png")
+    mask = ccp.read_mask(ccp.mask_path(photo))
     bags = [number for number, name in enumerate(names) if name in {"bag", "purse"}]
     whole = solid(np.isin(mask, bags).astype(np.float32), holes=True)
     if whole.mean() < 0.008:
         return None
-    return _cutout(image.load(), np.where(whole, 255, 0).astype(np.uint8), (), image.path)
+    return _cutout(read_image(photo).image, np.where(whole, 255, 0).astype(np.uint8), (), photo)
 
 
 def _touches(mask: BoolArray, share: float) -> bool:

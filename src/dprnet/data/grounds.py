@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 from PIL import Image as Pil
 from PIL import ImageDraw, ImageFilter
 
+from dprnet.core.images import read_image
 from dprnet.core.records import BoolArray, Image
 from dprnet.data import ccp
-from dprnet.data.labelled import LabelledImage
 
 NARROWEST = 100  # ours: pixels of street beside a person that are worth enlarging
 
 
-def ground(width: int, height: int, street: LabelledImage, rng: np.random.Generator) -> Image:
+def ground(width: int, height: int, street: Path, rng: np.random.Generator) -> Image:
     """A background, uint8 (height, width, 3); ``street`` is a photo of ``ccp`` whose surroundings may be used."""
     kind = rng.random()
     if kind < 0.25:
         return plain(width, height, rng)
     if kind < 0.45:
         return room(width, height, rng)
-    image = street.load()
-    person = ccp.read_mask(street.path.parent.parent / "masks" / f"{street.path.stem}.png") > 0
+    image, person = read_image(street).image, ccp.read_mask(ccp.mask_path(street)) > 0
     if kind < 0.75 and (beside := street_beside(image, person, width / height, rng)) is not None:
         return _fitted(beside, width, height, rng.uniform(0.5, 3.0))
     return _fitted(without_person(image, person), width, height, rng.uniform(6.0, 20.0))

@@ -25,7 +25,7 @@ from dprnet.core.records import Image
 from dprnet.data import ccp, clothing, luma
 from dprnet.data.cutouts import Cutout, bag_from_ccp, from_ccp, from_clothing, from_luma, on_white
 from dprnet.data.grounds import ground
-from dprnet.data.labelled import LabelledImage, Photo
+from dprnet.data.labelled import Photo
 from dprnet.data.light import LightConfig, spoil
 from dprnet.data.scenes import Pose, Scene, View
 from dprnet.data.shopset import ShopSet, ShopSetWriter
@@ -85,7 +85,7 @@ class _Deck:
 class _Sources:
     decks: tuple[_Deck, ...]
     bags: _Deck
-    streets: list[LabelledImage]
+    streets: list[Path]
     shop: dict[str, list[Photo]] = field(default_factory=dict)
     """Photos of each identity that a shop would show."""
     shown: dict[str, Image] = field(default_factory=dict)
@@ -230,7 +230,7 @@ def _shape(image: Image, rng: np.random.Generator) -> Cutout:
 def _open(root: Path, settings: PastingSettings) -> _Sources:
     rng = np.random.default_rng(settings.seed)
     names = ccp.label_names(ccp.folder_of(root))
-    streets = ccp.labelled_images(root, settings.split)
+    streets = ccp.photo_paths(root, settings.split)
     models = luma.photos(root, settings.split)
     garments = clothing.photos(root, settings.split, only_garments=True)
 

@@ -58,13 +58,13 @@ class Scene:
     """A picture that grows by :meth:`paste`; truth by :meth:`views`.
 
     >>> from pathlib import Path
-    >>> red = Cutout(np.full((20, 10, 3), 200, np.uint8), np.ones((20, 10), np.uint8),
-    ...              (CutGarment(1, 0, 0, 0, 0, "a"),), Path("a.jpg"), (0, 0, 10, 20))
-    >>> scene = Scene(np.zeros((40, 40, 3), np.uint8))
-    >>> scene.paste(red, Pose(1.0, 0.0, False, (20.0, 40.0)))
+    >>> red = Cutout(np.full((40, 20, 3), 200, np.uint8), np.ones((40, 20), np.uint8),
+    ...              (CutGarment(1, 0, 0, 0, 0, "a"),), Path("a.jpg"), (0, 0, 20, 40))
+    >>> scene = Scene(np.zeros((80, 80, 3), np.uint8))
+    >>> scene.paste(red, Pose(1.0, 0.0, False, (40.0, 80.0)))
     >>> view = scene.views()[0][0]
     >>> view.box_xyxy, view.cut_off, view.crop
-    ((15.0, 30.0, 25.0, 40.0), 0.5, 1)
+    ((30.0, 60.0, 50.0, 80.0), 0.5, 1)
     """
 
     image: Image
