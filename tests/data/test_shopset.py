@@ -18,7 +18,12 @@ from dprnet.data.shopset import TABLES, ShopSet, ShopSetWriter, check
 def write(folder: Path) -> ShopSet:
     writer = ShopSetWriter(folder, {"name": "hand", "split": "test"})
     writer.add_item(
-        "A1", [np.full((50, 40, 3), 200, np.uint8)] * 2, category="top", title="Tee", price="9", print="dots"
+        "A1",
+        [np.full((50, 40, 3), 200, np.uint8)] * 2,
+        category="top",
+        title="Tee",
+        price="9",
+        print="dots",
     )
     writer.add_item("A2", [np.full((50, 40, 3), 20, np.uint8)], category="dress")
     writer.add_instance("street", 7, 0, "A1", attributes={"print": "dots"})

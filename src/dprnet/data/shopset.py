@@ -288,7 +288,7 @@ class ShopSetWriter:
         self._rows["stills"].append(row)
 
     def add_item(self, item_id: str, photos: Sequence[Image | str], quality: int = 90, **columns: str) -> None:
-        """Add a catalogue item with its photos (pixels, or the path of a file already in the set's folder)."""
+        """Add a catalogue item with its photos (pixels, or paths inside the set's folder) and other columns."""
         for number, photo in enumerate(photos):
             relative = photo if isinstance(photo, str) else f"gallery/{item_id}_{number}.jpg"
             if not isinstance(photo, str):

@@ -121,7 +121,18 @@ def trunk_pieces(worn: Worn) -> list[Piece]:
     )
     if garment.upper:
         pieces += _collar(worn)
+        if garment.coarse != "dress":
+            pieces.insert(0, _hem_shade(worn))
     return pieces
+
+
+def _hem_shade(worn: Worn) -> Piece:
+    """The soft dark line that a hem throws on what is below it."""
+    left, right = worn.edges(worn.garment.length)
+    path = skia.Path()
+    path.moveTo(left[0] * 0.96 + right[0] * 0.04, left[1])
+    path.quadTo((left[0] + right[0]) / 2, left[1] + 0.02 * worn.joints.unit, right[0] * 0.96 + left[0] * 0.04, right[1])
+    return Piece(path, stroke((0.02, 0.02, 0.04), 0.022 * worn.joints.unit, 0.28), solid=False)
 
 
 def sleeve_pieces(worn: Worn, side: int) -> list[Piece]:
@@ -144,8 +155,8 @@ def sleeve_pieces(worn: Worn, side: int) -> list[Piece]:
         path = tube(p, end, rp, re, round_end=share >= 1 and done == 0)
         paint = limb_paint(worn.fabric, worn.light, p, q, max(rp, re), done, length, u)
         pieces.append(Piece(path, paint, worn.owner))
-        for sign in (-1, 1):
-            pieces.append(Piece(_side_line(p, end, rp * sign, re * sign), ink, worn.owner, solid=False))
+        edges = (_side_line(p, end, rp * sign, re * sign) for sign in (-1, 1))
+        pieces.extend(Piece(edge, ink, worn.owner, solid=False) for edge in edges)
 
     if cover > UPPER_ARM:
         bone(b, c, rb, rc, UPPER_ARM, FOREARM, cover - UPPER_ARM)
@@ -342,7 +353,7 @@ def _hem(path: skia.Path, worn: Worn, left: Point, right: Point) -> None:
 
 
 def _skirt_outline(worn: Worn) -> skia.Path:
-    levels = [worn.start, *[level for level in _levels(worn, worn.start - 0.02)]]
+    levels = [worn.start, *_levels(worn, worn.start - 0.02)]
     left, right = zip(*(worn.edges(level) for level in levels), strict=True)
     path = skia.Path()
     path.moveTo(*left[0])
@@ -376,7 +387,6 @@ def _opening(worn: Worn) -> skia.Path | None:
 def _straps(worn: Worn) -> list[Piece]:
     u, joints = worn.joints.unit, worn.joints
     top = worn.edges(0.775)
-    paint = stroke(worn.garment.print.colours[0], max(1.0, 0.009 * u))
     pieces = []
     nx, ny = worn.right
     for x, sign in ((top[0], -1), (top[1], 1)):
@@ -385,7 +395,6 @@ def _straps(worn: Worn) -> list[Piece]:
         far = 0.062 * u * max(0.35, abs(math.cos(joints.yaw)))
         path = polygon(_band(start, (ax + sign * nx * far, ay + sign * ny * far), 0.005 * u))
         pieces.append(Piece(path, flat(worn.garment.print.colours[0]), worn.owner))
-    del paint
     return pieces
 
 
@@ -396,88 +405,72 @@ def _band(a: Point, b: Point, half: float) -> list[Point]:
     return [(a[0] + nx, a[1] + ny), (b[0] + nx, b[1] + ny), (b[0] - nx, b[1] - ny), (a[0] - nx, a[1] - ny)]
 
 
+# Collars: corners as (side, down), in half widths of the neckline and body heights; drawn for both sides in front.
+_BACK = ((-1.1, 0.006), (-1.0, -0.018), (1.0, -0.018), (1.1, 0.006), (0.0, 0.014))
+_SHIRT = ((0.9, -0.02), (1.45, 0.016), (0.75, 0.048), (0.0, 0.036))
+_LAPEL = ((0.95, -0.02), (1.7, 0.06), (1.25, 0.075), (1.35, 0.09), (0.18, 0.14), (0.55, 0.06))
+_HOOD = ((-1.5, 0.0), (-1.0, -0.035), (1.0, -0.035), (1.5, 0.0), (1.1, 0.075), (0.0, 0.1), (-1.1, 0.075))
+
+
 def _collar(worn: Worn) -> list[Piece]:
     """What is around the neck: collar, lapels, hood, turtle neck, ribbing."""
     garment, joints, u = worn.garment, worn.joints, worn.joints.unit
     cos, sin = math.cos(joints.yaw), math.sin(joints.yaw)
-    base = garment.print.colours[0]
-    cloth = flat(scaled(base, 0.9))
-    ink = stroke(_edge_ink(garment), max(0.6, 0.002 * u), 0.6)
-    nx, _ = worn.right
     half, depth = NECKLINES[garment.neckline]
+    nx, _ = worn.right
     x, y = joints.axis(0.842)
     kind = garment.neckline
+    wide = half * max(abs(cos), 0.45) * u * nx
 
-    def at(side: float, down: float) -> Point:
-        return x + side * u * max(abs(cos), 0.45) * nx + sin * 0.02 * u * (down > 0.01), y + down * u
+    def place(corners: Sequence[Point], mirror: int = 1) -> list[Point]:
+        return [(x + mirror * s * wide + sin * 0.02 * u * (down > 0.01), y + down * u) for s, down in corners]
 
-    shapes: list[Sequence[Point]] = []
+    if kind == "hood":
+        return (
+            _hood_back(worn, place(_HOOD))
+            if cos < 0.3
+            else _cords(worn, place([(0.4, depth + 0.006), (0.5, depth + 0.075)]))
+        )
     if kind in {"turtle", "stand"}:
         up = -0.038 if kind == "turtle" else -0.026
-        neck = half * 0.98
-        shapes.append([at(-neck, 0.004), at(-neck * 0.92, up), at(neck * 0.92, up), at(neck, 0.004), at(0, 0.018)])
-    elif kind in {"shirt", "polo"}:
-        if cos > 0:
-            for s in (-1, 1):
-                shapes.append(
-                    [
-                        at(s * half * 0.9, -0.02),
-                        at(s * half * 1.45, 0.016),
-                        at(s * half * 0.75, 0.048),
-                        at(0, depth - 0.002),
-                    ]
-                )
-        else:
-            shapes.append(
-                [at(-half * 1.1, 0.006), at(-half, -0.018), at(half, -0.018), at(half * 1.1, 0.006), at(0, 0.012)]
-            )
-    elif kind == "lapel":
-        if cos > 0:
-            for s in (-1, 1):
-                shapes.append(
-                    [
-                        at(s * half * 0.95, -0.02),
-                        at(s * half * 1.7, 0.06),
-                        at(s * half * 1.25, 0.075),
-                        at(s * half * 1.35, 0.09),
-                        at(s * 0.008, depth + 0.03),
-                        at(s * half * 0.55, 0.06),
-                    ]
-                )
-        else:
-            shapes.append(
-                [at(-half * 1.1, 0.008), at(-half, -0.018), at(half, -0.018), at(half * 1.1, 0.008), at(0, 0.02)]
-            )
-    elif kind == "hood" and cos < 0.3:
-        path = blob(
-            [
-                at(-0.07, 0.0),
-                at(-0.045, -0.035),
-                at(0.045, -0.035),
-                at(0.07, 0.0),
-                at(0.05, 0.075),
-                at(0, 0.1),
-                at(-0.05, 0.075),
-            ]
-        )
-        return [Piece(path, cloth, worn.owner), Piece(path, ink, worn.owner, solid=False)]
-    elif kind == "hood":
-        marks = []
-        for s in (-1, 1):
-            cord = skia.Path()
-            cord.moveTo(*at(s * 0.018, depth + 0.006))
-            cord.lineTo(*at(s * 0.022, depth + 0.075))
-            marks.append(Piece(cord, stroke((0.92, 0.92, 0.9), max(0.8, 0.004 * u)), worn.owner, solid=False))
-        return marks
-    elif kind in {"crew", "boat", "scoop", "v"} and not garment.straps:
-        trim = skia.Path()
-        wide = max(half * abs(cos), 0.034)
-        trim.moveTo(x + nx * wide * u, y)
-        _neckline(trim, worn, (x + nx * wide * u, y), (x - nx * wide * u, y), depth)
-        colour = garment.print.colours[1] if garment.print.turned > 0.8 else scaled(base, 0.78)
-        return [Piece(trim, stroke(colour, max(0.8, 0.008 * u)), worn.owner, solid=False)]
+        shapes = [place([(-0.98, 0.004), (-0.9, up), (0.9, up), (0.98, 0.004), (0.0, 0.018)])]
+    elif kind in {"shirt", "polo", "lapel"}:
+        corners = _LAPEL if kind == "lapel" else _SHIRT
+        shapes = [place(corners, -1), place(corners)] if cos > 0 else [place(_BACK)]
+    elif garment.straps:
+        return []
+    else:
+        return _ribbed_neck(worn, x, y, nx, max(half * abs(cos), 0.034) * u, depth)
+    ink = stroke(_edge_ink(garment), max(0.6, 0.002 * u), 0.6)
+    cloth = flat(scaled(garment.print.colours[0], 0.9))
     pieces = []
     for points in shapes:
         path = polygon(points)
         pieces += [Piece(path, cloth, worn.owner), Piece(path, ink, worn.owner, solid=False)]
     return pieces
+
+
+def _hood_back(worn: Worn, corners: Sequence[Point]) -> list[Piece]:
+    path = blob(corners)
+    ink = stroke(_edge_ink(worn.garment), max(0.6, 0.002 * worn.joints.unit), 0.6)
+    cloth = flat(scaled(worn.garment.print.colours[0], 0.88))
+    return [Piece(path, cloth, worn.owner), Piece(path, ink, worn.owner, solid=False)]
+
+
+def _cords(worn: Worn, ends: Sequence[Point]) -> list[Piece]:
+    (x0, y0), (x1, y1) = ends
+    middle = worn.joints.axis(0.842)[0]
+    path = skia.Path()
+    for mirror in (1, -1):
+        path.moveTo(middle + mirror * (x0 - middle), y0)
+        path.lineTo(middle + mirror * (x1 - middle), y1)
+    return [Piece(path, stroke((0.92, 0.92, 0.9), max(0.8, 0.004 * worn.joints.unit)), worn.owner, solid=False)]
+
+
+def _ribbed_neck(worn: Worn, x: float, y: float, nx: float, wide: float, depth: float) -> list[Piece]:
+    look = worn.garment.print
+    path = skia.Path()
+    path.moveTo(x + nx * wide, y)
+    _neckline(path, worn, (x + nx * wide, y), (x - nx * wide, y), depth)
+    colour = look.colours[1] if look.turned > 0.8 else scaled(look.colours[0], 0.78)
+    return [Piece(path, stroke(colour, max(0.8, 0.008 * worn.joints.unit)), worn.owner, solid=False)]

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import skia
+from numpy.typing import NDArray
 
 from dprnet.data.world.colours import luminance, mixed, scaled
 from dprnet.data.world.figure import HIP_HEIGHT
@@ -18,7 +19,7 @@ TOP = 0.87
 LIMB_WIDTH = 0.16
 LIMB_LENGTH = 0.56
 SIZES = (160, 320, 640, 1200)
-"""Pixels a body height of the pictures that are made (ours: the next larger one is shrunk, so that prints stay crisp)."""
+"""Pixels a body height of the pictures that are made (ours: the next larger one is shrunk: prints stay crisp)."""
 
 
 @dataclass(frozen=True)
@@ -63,19 +64,23 @@ def _picture(width: float, height: float, scale: int) -> skia.Surface:
 def _folds(canvas: skia.Canvas, rng: Rng, width: float, height: float, pleats: bool, garment: Garment) -> None:
     rows, columns = max(8, int(height * 150)), max(8, int(width * 150))
     y, x = np.mgrid[0:rows, 0:columns] / 150.0
-    warp = _smooth(rng, rows, columns, 9) * 0.03
-    total = _smooth(rng, rows, columns, 7) * 0.5
-    for _ in range(5):
-        angle, wave = between(rng, -1.1, 1.1), between(rng, 60, 150)
-        ridge = np.sin((x * np.cos(angle) + (y + warp * 2) * np.sin(angle) + warp) * wave + between(rng, 0, 6))
-        total += np.maximum(ridge - 0.35, -0.15) * _smooth(rng, rows, columns, 5)
+    warp = _smooth(rng, rows, columns, 6) * 0.02
+    creases = np.zeros((rows, columns))
+    for _ in range(6):
+        angle, wave = between(rng, -1.2, 1.2), between(rng, 35, 90)
+        ridge = np.sin((x * np.cos(angle) + y * np.sin(angle) + warp * 1.5) * wave + between(rng, 0, 6))
+        # A crease is a dark valley beside a light ridge, and only where the cloth is pulled.
+        pulled = np.clip(_smooth(rng, rows, columns, 4) - 0.15, 0, 1)
+        creases += ridge * np.abs(ridge) * pulled
+    total = _smooth(rng, rows, columns, 5) * 0.3 + creases * 0.75
     if pleats:
         from_waist = np.clip((y - (TOP - 0.62)) * 7, 0, 1) if garment.upper else np.clip((y - 0.24) * 8, 0.15, 1)
-        count = 14 + 10 * rng.random() if "pleats" in garment.details else 6 + 4 * rng.random()
-        total += np.sin((x + warp * 0.3) / width * 2 * np.pi * count) * 0.75 * from_waist
+        count = round(14 + 10 * rng.random() if "pleats" in garment.details else 6 + 4 * rng.random())
+        hang = np.sin((x + warp * 0.4) / width * 2 * np.pi * count)
+        total = total * (1 - 0.6 * from_waist) + hang * 0.6 * from_waist
     else:
         hang = np.sin((x + warp) / width * 2 * np.pi * between(rng, 3, 7))
-        total += hang * 0.22 * np.clip((y - height * 0.4) * 5, 0, 1)
+        total += hang * 0.2 * np.clip((y - height * 0.4) * 5, 0, 1)
     strength = between(rng, 0.6, 1.15) * (0.55 if garment.print.kind == "knit" else 1.0)
     total = np.clip(total * strength, -1, 1)
     dark = luminance(garment.print.colours[0]) < 0.25
@@ -88,15 +93,14 @@ def _folds(canvas: skia.Canvas, rng: Rng, width: float, height: float, pleats: b
     canvas.drawImageRect(image, target, skia.SamplingOptions(skia.FilterMode.kLinear))
 
 
-def _smooth(rng: Rng, rows: int, columns: int, cells: int) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
+def _smooth(rng: Rng, rows: int, columns: int, cells: int) -> NDArray[np.float64]:
     """Smooth noise in about [-1, 1]: a coarse grid, blown up with soft corners."""
     grid = rng.uniform(-1, 1, (cells + 2, cells + 2))
     y, x = np.linspace(0, cells, rows), np.linspace(0, cells, columns)
     iy, ix = y.astype(int), x.astype(int)
     fy, fx = (y - iy) ** 2 * (3 - 2 * (y - iy)), (x - ix) ** 2 * (3 - 2 * (x - ix))
     rows_low = grid[iy] * (1 - fy)[:, None] + grid[iy + 1] * fy[:, None]
-    both: np.ndarray[tuple[int, int], np.dtype[np.float64]]
-    both = rows_low[:, ix] * (1 - fx) + rows_low[:, ix + 1] * fx
+    both: NDArray[np.float64] = rows_low[:, ix] * (1 - fx) + rows_low[:, ix + 1] * fx
     return both
 
 
@@ -109,41 +113,47 @@ def _trunk_details(canvas: skia.Canvas, garment: Garment, bottom: float) -> None
     ink, middle = _ink(garment), AROUND / 2
     seam = line(ink, 0.0022, 0.8)
     low, base = TOP - bottom, garment.print.colours[0]
-    if garment.upper:
-        for x in (AROUND * 0.25, AROUND * 0.75):
-            canvas.drawLine(x, 0.1, x, low, line(ink, 0.0016, 0.5))
-        if garment.front == "buttons" or garment.neckline == "polo":
-            end = low if garment.front == "buttons" else 0.2
-            canvas.drawRect(skia.Rect.MakeXYWH(middle - 0.008, 0, 0.016, end), fill(scaled(base, 0.93)))
-            canvas.drawLine(middle - 0.008, 0, middle - 0.008, end, seam)
-            canvas.drawLine(middle + 0.008, 0, middle + 0.008, end, seam)
-            button = (0.93, 0.92, 0.88) if luminance(base) < 0.6 else (0.25, 0.2, 0.18)
-            for k in range(int((end - 0.09) / 0.045) + 1):
-                canvas.drawCircle(middle, 0.09 + 0.045 * k, 0.0042, fill(button))
-        elif garment.front == "zip":
-            canvas.drawLine(middle, 0, middle, low, line(ink, 0.008))
-            canvas.drawLine(middle, 0, middle, low, line((0.75, 0.75, 0.78), 0.003))
-        if "pocket" in garment.details:
-            _pockets(canvas, garment, seam, middle)
-        if "kangaroo" in garment.details:
-            path = skia.Path()
-            for k, (x, y) in enumerate(((-0.035, 0.23), (0.035, 0.23), (0.058, 0.31), (-0.058, 0.31))):
-                (path.lineTo if k else path.moveTo)(middle + x, y)
-            path.close()
-            canvas.drawPath(path, fill(scaled(base, 0.9)))
-            canvas.drawPath(path, seam)
-        if garment.coarse == "dress":
-            canvas.drawLine(0, TOP - 0.63, AROUND, TOP - 0.63, line(ink, 0.003, 0.6))
-        if "ribs" in garment.details:
-            _ribs(canvas, garment, 0.0, low - 0.028, AROUND, 0.03)
-        else:
-            canvas.drawRect(skia.Rect.MakeXYWH(0, low - 0.012, AROUND, 0.0022), fill(ink, 0.7))
-    else:
+    if not garment.upper:
         _waist(canvas, garment, seam, middle, low)
+        return
+    for x in (AROUND * 0.25, AROUND * 0.75):
+        canvas.drawLine(x, 0.1, x, low, line(ink, 0.0016, 0.5))
+    if garment.front in {"buttons", "zip"} or garment.neckline == "polo":
+        _closure(canvas, garment, seam, middle, low)
+    if "pocket" in garment.details:
+        _pockets(canvas, garment, seam, middle)
+    if "kangaroo" in garment.details:
+        path = skia.Path()
+        corners = ((-0.035, 0.23), (0.035, 0.23), (0.058, 0.31), (-0.058, 0.31))
+        path.addPoly([skia.Point(middle + x, y) for x, y in corners], True)
+        canvas.drawPath(path, fill(scaled(base, 0.9)))
+        canvas.drawPath(path, seam)
+    if garment.coarse == "dress":
+        canvas.drawLine(0, TOP - 0.63, AROUND, TOP - 0.63, line(ink, 0.003, 0.6))
+    if "ribs" in garment.details:
+        _ribs(canvas, garment, 0.0, low - 0.028, AROUND, 0.03)
+    else:
+        canvas.drawRect(skia.Rect.MakeXYWH(0, low - 0.012, AROUND, 0.0022), fill(ink, 0.7))
     if "belt" in garment.details and garment.coarse in {"dress", "outerwear"}:
         colour = garment.print.colours[2] if garment.print.kind != "plain" else ink
         canvas.drawRect(skia.Rect.MakeXYWH(0, TOP - 0.65, AROUND, 0.028), fill(colour))
         canvas.drawRect(skia.Rect.MakeXYWH(middle - 0.012, TOP - 0.654, 0.024, 0.036), line((0.8, 0.7, 0.4), 0.005))
+
+
+def _closure(canvas: skia.Canvas, garment: Garment, seam: skia.Paint, middle: float, low: float) -> None:
+    """Buttons on their placket, or a zip."""
+    base = garment.print.colours[0]
+    if garment.front == "zip":
+        canvas.drawLine(middle, 0, middle, low, line(_ink(garment), 0.008))
+        canvas.drawLine(middle, 0, middle, low, line((0.75, 0.75, 0.78), 0.003))
+        return
+    end = low if garment.front == "buttons" else 0.2
+    canvas.drawRect(skia.Rect.MakeXYWH(middle - 0.008, 0, 0.016, end), fill(scaled(base, 0.93)))
+    for side in (-0.008, 0.008):
+        canvas.drawLine(middle + side, 0, middle + side, end, seam)
+    button = (0.93, 0.92, 0.88) if luminance(base) < 0.6 else (0.25, 0.2, 0.18)
+    for k in range(int((end - 0.09) / 0.045) + 1):
+        canvas.drawCircle(middle, 0.09 + 0.045 * k, 0.0042, fill(button))
 
 
 def _pockets(canvas: skia.Canvas, garment: Garment, seam: skia.Paint, middle: float) -> None:

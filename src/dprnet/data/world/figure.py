@@ -7,7 +7,7 @@ Lengths are in body heights. The body's own axes: x to its left, y up, z to the 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -92,15 +92,21 @@ class Pose:
     def towards(self, other: Pose, share: float) -> Pose:
         """A pose between two, eased."""
         s = share * share * (3 - 2 * share)
-        return Pose(**{f.name: _mix(getattr(self, f.name), getattr(other, f.name), s) for f in fields(self)})
+        pairs = {name: _mix(getattr(self, name), getattr(other, name), s) for name in PAIRS}
+        lean = self.lean + (other.lean - self.lean) * s
+        return Pose(**pairs, lean=lean, nod=self.nod + (other.nod - self.nod) * s)
+
+    def mirrored(self) -> Pose:
+        """The same with left and right swapped."""
+        pairs = {name: (getattr(self, name)[1], getattr(self, name)[0]) for name in PAIRS}
+        return Pose(**pairs, lean=-self.lean, nod=self.nod)
 
 
-def _mix(a: object, b: object, s: float) -> object:
-    if isinstance(a, tuple) and isinstance(b, tuple):
-        return tuple(x + (y - x) * s for x, y in zip(a, b, strict=True))
-    assert isinstance(a, float | int)
-    assert isinstance(b, float | int)
-    return a + (b - a) * s
+PAIRS = ("arm_out", "arm_fore", "hand_out", "hand_fore", "leg_out", "leg_fore", "knee")
+
+
+def _mix(a: tuple[float, float], b: tuple[float, float], s: float) -> tuple[float, float]:
+    return a[0] + (b[0] - a[0]) * s, a[1] + (b[1] - a[1]) * s
 
 
 POSES: dict[str, Pose] = {

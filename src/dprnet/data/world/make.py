@@ -93,9 +93,10 @@ def plan_world(settings: WorldSettings) -> Plan:
 
     def shelve(garment: Garment) -> str:
         item_id = f"{settings.split[:2].upper()}{settings.seed % 100:02d}-{len(shelves):05d}"
-        kinds = ("flat", "worn") if settings.worn_photos else ("flat",)
-        kinds += ("back",) if rng_of("photos", item_id).random() < 0.3 else ()
-        shelves.append(Shelf(item_id, garment, kinds))
+        kinds = ["flat", "worn"] if settings.worn_photos else ["flat"]
+        if rng_of("photos", item_id).random() < 0.3:
+            kinds.append("back")
+        shelves.append(Shelf(item_id, garment, tuple(kinds)))
         return item_id
 
     for number in range(sources):
@@ -167,7 +168,7 @@ def make_world(
         if progress is not None:
             progress(done, total)
     for shelf, photos in zip(plan.shelves, _work(shoot, plan.shelves, processes), strict=True):
-        writer.add_item(shelf.item_id, photos, **_columns(shelf.garment))
+        writer.add_item(shelf.item_id, photos, 90, **_columns(shelf.garment))
         done += 1
         if progress is not None:
             progress(done, total)

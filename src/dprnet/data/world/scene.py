@@ -14,7 +14,7 @@ from dprnet.core.records import Image
 from dprnet.data.world.backdrop import Backdrop, make_backdrop
 from dprnet.data.world.cloth import Worn
 from dprnet.data.world.fabric import SIZES, Fabric, make_fabric
-from dprnet.data.world.figure import POSES, Body, Pose, joints_of, walking
+from dprnet.data.world.figure import POSES, Body, Joints, Pose, joints_of, walking
 from dprnet.data.world.garments import Garment
 from dprnet.data.world.person import Dressed, person_pieces, wear
 from dprnet.data.world.props import carried, foreground
@@ -69,14 +69,9 @@ class Actor:
             return walking(time * 0.95 + self.seed % 7 / 7)
         pose = POSES[beat.action]
         if self.seed % 2:
-            pose = Pose(**{k: v[::-1] if isinstance(v, tuple) else -v for k, v in vars_of(pose).items()})
+            pose = pose.mirrored()
         sway = 0.02 * math.sin(time * 1.7 + self.seed % 11)
         return pose.towards(POSES["stand"], 0.05 + 2 * abs(sway))
-
-
-def vars_of(pose: Pose) -> dict[str, tuple[float, float] | float]:
-    """The angles of a pose by name."""
-    return {name: getattr(pose, name) for name in Pose.__dataclass_fields__}
 
 
 @dataclass(frozen=True)
@@ -187,7 +182,12 @@ class Scene:
             ]
             clothes = wear(dressed, actor.body, joints, spec.light, actor.tucked)
             back, front = carried(actor.bag, actor.body, joints, spec.light, actor.seed)
-            found += [*back, *person_pieces(clothes, actor.body, joints, spec.light, actor.tucked), *front]
+            found += [
+                _ground_shade(joints),
+                *back,
+                *person_pieces(clothes, actor.body, joints, spec.light, actor.tucked),
+                *front,
+            ]
             worn += clothes
         for kind, place, share, seed in spec.props:
             found += foreground(kind, place * spec.width, spec.height, share * spec.height, seed, spec.light)
@@ -238,6 +238,20 @@ def _grain_tile(spec: SceneSpec) -> np.ndarray[tuple[int, ...], np.dtype[np.int1
     rng = np.random.default_rng(spec.backdrop)
     noise = rng.normal(0, spec.finish.grain, (spec.height + 8, spec.width + 8, 1))
     return np.round(noise + rng.normal(0, spec.finish.grain * 0.4, (*noise.shape[:2], 3))).astype(np.int16)
+
+
+def _ground_shade(joints: Joints) -> Piece:
+    """The soft dark spot below a person's feet."""
+    (x0, y0), (x1, y1) = joints.ankle
+    x, y, u = (x0 + x1) / 2, max(y0, y1) + 0.035 * joints.unit, joints.unit
+    half = abs(x1 - x0) / 2 + 0.13 * u
+    black = [skia.Color(0, 0, 0, 110), skia.Color(0, 0, 0, 0)]
+    matrix = skia.Matrix()
+    matrix.setAll(1, 0, x, 0, 0.22, y, 0, 0, 1)
+    shader = skia.GradientShader.MakeRadial(center=(0, 0), radius=half, colors=black, localMatrix=matrix)
+    path = skia.Path()
+    path.addOval(skia.Rect.MakeLTRB(x - half, y - half * 0.22, x + half, y + half * 0.22))
+    return Piece(path, skia.Paint(Shader=shader, AntiAlias=True), solid=False)
 
 
 def _mix(pair: tuple[float, float], share: float) -> float:
