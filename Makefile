@@ -40,8 +40,27 @@ format: $(READY) ## write the code in the one form
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bundle: $(READY) ## train, calibrate, evaluate and write the tiny bundle (hours)
-	@test -f recipes/bundle.sh && PATH="$(CURDIR)/$(BIN):$$PATH" bash recipes/bundle.sh || { echo "recipes/bundle.sh is not there"; exit 2; }
+# Every step is skipped or taken up where it stopped, so a bundle that was interrupted goes on. Needs DPRNET_DATA.
+BUNDLE ?= out/bundle/tiny
+WORLD := out/world
+bundle: $(READY) $(WORLD)/stills/set.json $(WORLD)/pasted/set.json $(WORLD)/validation/set.json $(WORLD)/test/set.json ## train, calibrate and measure a bundle in out/bundle/tiny (hours)
+	$(BIN)/dprnet train detector recipes/detector-tiny.toml --out out/train/detector --bundle $(BUNDLE)
+	$(BIN)/dprnet train embedder recipes/embedder-tiny.toml --out out/train/embedder --bundle $(BUNDLE)
+	$(BIN)/dprnet calibrate picking $(WORLD)/validation --bundle $(BUNDLE) --table $(BUNDLE)/figures/calibration.csv --cache out/cache
+	$(BIN)/dprnet evaluate picking $(WORLD)/test --bundle $(BUNDLE) --cache out/cache --out $(BUNDLE)/figures/picking.json
+	$(BIN)/dprnet evaluate video-to-shop $(WORLD)/test --bundle $(BUNDLE) --cache out/cache --gallery out/cache/gallery --out $(BUNDLE)/figures/video-to-shop.json
+	$(BIN)/dprnet evaluate detection $$DPRNET_DATA --bundle $(BUNDLE) --out $(BUNDLE)/figures/detection.json
+	$(BIN)/dprnet evaluate retrieval $$DPRNET_DATA --bundle $(BUNDLE) --out $(BUNDLE)/figures/retrieval.json
+	$(BIN)/dprnet check $(BUNDLE)
+
+$(WORLD)/stills/set.json: | $(READY)
+	$(BIN)/dprnet world make --out $(@D) --split train --stills 4000 --items 400 --processes 2
+$(WORLD)/pasted/set.json: | $(READY)
+	$(BIN)/dprnet world paste --out $(@D) --split train --stills 2000
+$(WORLD)/validation/set.json: | $(READY)
+	$(BIN)/dprnet world make --out $(@D) --split validation --videos 30 --items 250 --processes 2
+$(WORLD)/test/set.json: | $(READY)
+	$(BIN)/dprnet world make --out $(@D) --split test --videos 60 --items 500 --processes 2
 
 serve: ## the HTTP service
 	@echo "The service is not part of this version yet; see docs/README.md." && exit 2
