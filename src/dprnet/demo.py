@@ -65,7 +65,7 @@ def _show(
     folder = out / f"gallery-{shop.embedder.identity.rpartition('@')[2]}"
     indexed = index(catalogue, folder, shop.embedder, progress=progress)
     report, pictures = shop.in_gallery(indexed.folder).search_shown(videos, every=every, progress=progress)
-    page, values, _ = write_folder(report, pictures, out)
+    page, values, _ = write_folder(report, pictures, out, title=name.capitalize())
     return Shown(name, len(report.picks), int(report.picks.picked.sum()), _count(report), page, values)
 
 

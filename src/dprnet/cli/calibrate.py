@@ -32,5 +32,6 @@ def picking(
 
     done = calibrate_bundle(bundle, data, every=every, cache=cache, device=device, progress=on_stderr())
     if table is not None:
+        table.parent.mkdir(parents=True, exist_ok=True)
         done.write_table(table)
     typer.echo(done.config.model_dump_json())
