@@ -23,8 +23,9 @@ from dprnet.data.transforms import DetectionAugmentConfig
 from dprnet.detect.boxhead import BoxStageConfig
 from dprnet.detect.detector import Detector
 from dprnet.detect.model import DetectorConfig, DetectorNetwork, ProposalConfig
-from dprnet.train import detector as training
-from dprnet.train.detector import DataSource, DetectorRecipe, export_detector, gather, train_detector
+from dprnet.train import examples
+from dprnet.train.detector import DetectorRecipe, export_detector, train_detector
+from dprnet.train.examples import DataSource, gather
 from dprnet.train.runs import TrainingDiverged, read_checkpoint
 
 SMALL = DetectorConfig(
@@ -189,7 +190,7 @@ def test_instances_of_several_sources_are_numbered_through(monkeypatch):
         return LabelledImage(path=None, truth=truth, source="x")
 
     sets = {"a": [image(10, -1), image(30, 10)], "b": [image(-1)], "c": [image(10, 11)]}
-    monkeypatch.setattr(training, "read_source", lambda source: sets[source.path])
+    monkeypatch.setattr(examples, "read_source", lambda source: sets[source.path])
     weighted = {"a": 2.0, "b": 1.0, "c": 1.0}
     images, chances, instances = gather(
         tuple(DataSource(kind="shopset", path=name, weight=weight) for name, weight in weighted.items())

@@ -6,30 +6,30 @@ exactly as if it had not been.
 
 from __future__ import annotations
 
+import json
 import logging
-import os
 import time
-from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from pydantic import Field
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader
 
 from dprnet.core.bundle import Bundle, save_pretrained
 from dprnet.core.config import Settings, parse_settings
-from dprnet.core.errors import BadDataset, BadRecipe, MissingExtra, MissingFile
+from dprnet.core.errors import MissingExtra, MissingFile
 from dprnet.core.progress import Progress, Silent
-from dprnet.core.records import Truth
 from dprnet.data.labelled import LabelledImage
 from dprnet.data.transforms import DetectionAugment, DetectionAugmentConfig
 from dprnet.detect.detector import export_parts
 from dprnet.detect.losses import LossWeights, total_loss
-from dprnet.detect.model import DetectorConfig, DetectorNetwork, fit
+from dprnet.detect.model import DetectorConfig, DetectorNetwork
+from dprnet.train.examples import DataSource, Examples, Steps, as_lists, gather
 from dprnet.train.runs import (
     RECIPE,
     Average,
@@ -43,18 +43,6 @@ from dprnet.train.runs import (
 )
 
 logger = logging.getLogger(__name__)
-
-Example = tuple[Tensor, Truth, str]
-"""uint8 (3, H, W), what is true of it, and its path."""
-
-
-class DataSource(Settings):
-    """One set of images to draw from."""
-
-    kind: Literal["ccp", "shopset"]
-    path: str  # $DPRNET_DATA is expanded
-    split: str = "train"  # of ccp
-    weight: float = Field(default=1.0, gt=0)  # how often it is drawn, relative to the others
 
 
 class DetectorRecipe(Settings):
@@ -101,7 +89,7 @@ def train_detector(recipe: DetectorRecipe, out: Path, resume: bool = True, progr
         from lightning.fabric import Fabric
     except ImportError:
         raise MissingExtra("lightning", "training needs it: pip install 'dprnet[train]'") from None
-    images, weights, instances = gather(recipe.data)
+    images, chances, instances = gather(recipe.data)
     config = recipe.network.model_copy(update={"instances": instances})
     run = Run(out, recipe, resume=resume)
     if run.step >= recipe.steps:
@@ -120,7 +108,9 @@ def train_detector(recipe: DetectorRecipe, out: Path, resume: bool = True, progr
     module, optimizer = fabric.setup(network, optimizer)
     module.mark_forward_method("losses")
     average.state = {name: value.to(fabric.device) for name, value in average.state.items()}
-    loader = _loader(Examples(images, weights, recipe), recipe, run.step, fabric.global_rank, fabric.world_size)
+    loader = _loader(
+        images, chances, recipe, Steps(run.step, recipe.steps, recipe.batch, fabric.global_rank, fabric.world_size)
+    )
     meter = _Meter(recipe, run)
     batches = (progress or Silent()).track(loader, "training the detector", len(loader))
     for step, (pictures, truths, names) in enumerate(batches, start=run.step):
@@ -152,8 +142,6 @@ def export_detector(out: Path, bundle: Path, name: str = "tiny") -> Bundle:
         MissingFile: no checkpoint in the folder.
         BadBundle, BadRecipe: checkpoint or recipe are damaged.
     """
-    import json
-
     run = out / "checkpoint.safetensors"
     if not run.is_file():
         raise MissingFile(run, "no checkpoint here; train one with `dprnet train detector`")
@@ -164,94 +152,18 @@ def export_detector(out: Path, bundle: Path, name: str = "tiny") -> Bundle:
     return save_pretrained(bundle, name, {"detector": settings}, {"detector": weights}, origin=origin)
 
 
-def gather(sources: tuple[DataSource, ...]) -> tuple[list[LabelledImage], np.ndarray[Any, Any], int]:
-    """Images of all sources, the chance of drawing each, and the number of instances.
-
-    Instances of several sources are numbered through: (source, number) -> 0, 1, 2 ...
-    """
-    images: list[LabelledImage] = []
-    chances: list[np.ndarray[Any, Any]] = []
-    instances = 0
-    for source in sources:
-        found = read_source(source)
-        if not found:
-            raise BadDataset(source.path, f"no labelled images ({source.kind}, split '{source.split}')")
-        known = np.unique(np.concatenate([image.truth.instance for image in found]))
-        known = known[known >= 0]
-        for image in found:
-            own = image.truth.instance
-            number = np.where(own >= 0, np.searchsorted(known, own) + instances, -1).astype(np.int64)
-            images.append(replace(image, truth=replace(image.truth, instance=number)))
-        instances += len(known)
-        chances.append(np.full(len(found), source.weight / len(found)))
-    weights = np.concatenate(chances)
-    return images, weights / weights.sum(), instances
-
-
-def read_source(source: DataSource) -> list[LabelledImage]:
-    """The labelled images of one source."""
-    path = Path(os.path.expandvars(source.path))
-    if not path.is_dir():
-        raise MissingFile(path, "no such data folder (is DPRNET_DATA set?); see [[data]] in the recipe")
-    if source.kind == "ccp":
-        from dprnet.data import ccp
-
-        return ccp.labelled_images(path, source.split)
-    from dprnet.data.shopset import ShopSet
-
-    return ShopSet.open(path).stills()
-
-
-class Examples(Dataset[Example]):
-    """Draws, loads and augments; the example of (step, slot) is the same in every run of a recipe."""
-
-    def __init__(self, images: list[LabelledImage], weights: np.ndarray[Any, Any], recipe: DetectorRecipe) -> None:
-        self.images = images
-        self.cumulated = np.cumsum(weights)
-        self.seed = recipe.seed
-        self.short_sides = recipe.short_sides or (recipe.network.short_side,)
-        self.long_side = recipe.network.long_side / recipe.network.short_side
-        self.augment = DetectionAugment(recipe.augment)
-
-    def __getitem__(self, place: tuple[int, int]) -> Example:
-        step, slot = place
-        rng = np.random.default_rng((self.seed, step, slot))
-        row = min(int(np.searchsorted(self.cumulated, rng.random(), side="right")), len(self.images) - 1)
-        image = self.images[row]
-        pixels, truth = self.augment(image.load(), image.truth, rng)
-        short = int(np.random.default_rng((self.seed, step)).choice(self.short_sides))  # one for the whole batch
-        whole = torch.from_numpy(np.require(pixels, requirements=["C", "W"])).permute(2, 0, 1)
-        picture = fit(whole, short, round(short * self.long_side))
-        scale = np.array([picture.shape[2] / whole.shape[2], picture.shape[1] / whole.shape[1]] * 2, np.float32)
-        truth = replace(truth, boxes_xyxy=truth.boxes_xyxy * scale, ignore_xyxy=truth.ignore_xyxy * scale)
-        return picture, truth, str(image.path)
-
-
-class Steps(Sampler[list[tuple[int, int]]]):
-    """The (step, slot) pairs of each step from ``first`` on; each of several devices takes its share of the slots."""
-
-    def __init__(self, first: int, recipe: DetectorRecipe, rank: int, world: int) -> None:
-        self.steps = range(first, recipe.steps)
-        self.slots = range(rank, recipe.batch, world)
-        if recipe.batch < world:
-            raise BadRecipe("batch", f"{recipe.batch} is less than the number of devices, {world}")
-
-    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
-        for step in self.steps:
-            yield [(step, slot) for slot in self.slots]
-
-    def __len__(self) -> int:
-        return len(self.steps)
-
-
-def _loader(examples: Examples, recipe: DetectorRecipe, first: int, rank: int, world: int) -> DataLoader[Any]:
-    steps = Steps(first, recipe, rank, world)
-    return DataLoader(examples, batch_sampler=steps, num_workers=recipe.workers, collate_fn=_lists)
-
-
-def _lists(batch: list[Example]) -> tuple[list[Tensor], list[Truth], list[str]]:
-    pictures, truths, names = zip(*batch, strict=True)
-    return list(pictures), list(truths), list(names)
+def _loader(
+    images: list[LabelledImage], chances: NDArray[np.float64], recipe: DetectorRecipe, steps: Steps
+) -> DataLoader[Any]:
+    examples = Examples(
+        images,
+        chances,
+        DetectionAugment(recipe.augment),
+        short_sides=recipe.short_sides or (recipe.network.short_side,),
+        elongation=recipe.network.long_side / recipe.network.short_side,
+        seed=recipe.seed,
+    )
+    return DataLoader(examples, batch_sampler=steps, num_workers=recipe.workers, collate_fn=as_lists)
 
 
 def _optimizer(network: DetectorNetwork, recipe: DetectorRecipe) -> torch.optim.Optimizer:
