@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -37,7 +37,10 @@ class BranchFigures:
 
 @dataclass(frozen=True)
 class DetectionFigures:
-    """Figures of one detector on one set. Average precisions as COCO; NaN where a class has no true box."""
+    """Figures of one detector on one set. Average precisions as COCO; NaN where a class has no true box.
+
+    ``figures.write_figures`` writes them as JSON.
+    """
 
     images: int
     boxes: dict[str, int]
@@ -56,11 +59,6 @@ class DetectionFigures:
     """95 %, bootstrap over images."""
     ap50_large_interval: tuple[float, float]
     branches: dict[str, BranchFigures]
-
-    def as_json(self) -> dict[str, Any]:
-        """Plain values; NaN becomes None."""
-        plain: dict[str, Any] = _plain(asdict(self))
-        return plain
 
 
 def evaluate_detection(
@@ -278,11 +276,3 @@ def _interval(samples: NDArray[np.float64]) -> tuple[float, float]:
         return float("nan"), float("nan")
     low, high = np.percentile(means, [2.5, 97.5])
     return float(low), float(high)
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _plain(inner) for key, inner in value.items()}
-    if isinstance(value, tuple | list):
-        return [_plain(inner) for inner in value]
-    return None if isinstance(value, float) and np.isnan(value) else value
