@@ -15,6 +15,7 @@ from torch.nn import functional
 
 from dprnet.core.config import Settings
 from dprnet.embed.backbone import BatchNorm, build_backbone, freeze_batch_norm
+from dprnet.embed.colour import ColourPool
 
 
 class EmbedderConfig(Settings):
@@ -27,6 +28,7 @@ class EmbedderConfig(Settings):
     fill: int = Field(default=255, ge=0, le=255)  # ours: shop photos stand on white
     pooling: Literal["average", "gem"] = "average"  # paper, figure 4 (GAP)
     strides: tuple[int, ...] = (32,)  # ours; several: pooled features of earlier levels are joined, for colour, cloth
+    colour: int = Field(default=0, ge=0, le=64)  # ours; nodes a channel of ColourPool; 0: none
     batch_norm: BatchNorm = "live"  # ours; folded for weights that come without statistics
 
 
@@ -39,23 +41,32 @@ class EmbedderNetwork(nn.Module):
         self.backbone = build_backbone(
             config.backbone, config.strides, batch_norm=config.batch_norm, pretrained=pretrained
         )
+        widths = list(self.backbone.channels)
         self.pools = nn.ModuleList(
             GeneralizedMean() if config.pooling == "gem" else GlobalAverage() for _ in self.backbone.channels
         )
-        self.scales = nn.ParameterList(
-            nn.Parameter(torch.ones(count)) for count in self.backbone.channels if len(self.backbone.channels) > 1
-        )
-        pooled = sum(self.backbone.channels)
-        self.fc = nn.Linear(pooled, config.size) if config.size else nn.Identity()
-        self.size = config.size or pooled
+        self.colour = ColourPool(widths[-1], config.colour) if config.colour else None
+        if self.colour is not None:
+            widths.append(self.colour.size)
+        # One factor a channel, so that no level drowns the others; a single level needs none.
+        self.scales = nn.ParameterList(nn.Parameter(torch.ones(width)) for width in widths if len(widths) > 1)
+        self.fc = nn.Linear(sum(widths), config.size) if config.size else nn.Identity()
+        self.size = config.size or sum(widths)
+
+    def pooled(self, images: Tensor) -> list[Tensor]:
+        """(B, C) of each level, and the colours where they are asked for."""
+        maps = self.backbone(images)
+        found = [pool(map_) for pool, map_ in zip(self.pools, maps, strict=True)]
+        if self.colour is not None:
+            found.append(self.colour(images, maps[-1]))
+        return found
 
     def features(self, images: Tensor) -> Tensor:
         """(B, D) embeddings before normalisation."""
-        maps = self.backbone(images)
-        pooled = [pool(map_) for pool, map_ in zip(self.pools, maps, strict=True)]
-        if len(pooled) > 1:
-            pooled = [part * scale for part, scale in zip(pooled, self.scales, strict=True)]
-        joined: Tensor = self.fc(torch.cat(pooled, dim=1))
+        parts = self.pooled(images)
+        if len(parts) > 1:
+            parts = [part * scale for part, scale in zip(parts, self.scales, strict=True)]
+        joined: Tensor = self.fc(torch.cat(parts, dim=1))
         return joined.float()
 
     def forward(self, images: Tensor) -> Tensor:
@@ -70,14 +81,34 @@ class EmbedderNetwork(nn.Module):
         return self
 
     @torch.no_grad()
-    def even_out(self, images: Tensor) -> None:
-        """Bring the pooled features of all levels to the same spread, so that no level drowns the others.
+    def settle(self, images: Tensor, colour: float = 1.0, batch: int = 64) -> None:
+        """Begin from what the start weights and the colours already tell, instead of a random projection.
 
-        Called once before training with (B, 3, H, W) images; only a network with several levels has anything to do.
+        Every level is made to say equally much, whatever its number of channels and their size, and fc becomes the
+        principal directions of what they say together. Called once, before training, with (M, 3, H, W) images.
+
+        Args:
+            images: photos of the training set; some four times D are enough.
+            colour: how much the colours say against all other levels together.
+            batch: images run at once.
         """
-        for scale, pool, map_ in zip(self.scales, self.pools, self.backbone(images), strict=False):
-            part = pool(map_)
-            scale.copy_(1 / part.std(dim=0).clamp_min(1e-3))
+        was = self.training
+        self.eval()
+        runs = [self.pooled(images[first : first + batch]) for first in range(0, len(images), batch)]
+        levels = [torch.cat(parts).float() for parts in zip(*runs, strict=True)]
+        for number, (scale, level) in enumerate(zip(self.scales, levels, strict=False)):
+            share = colour**2 if self.colour is not None and number == len(levels) - 1 else 1 / len(self.pools)
+            spread = (level - level.mean(dim=0)).square().sum(dim=1).mean().sqrt().clamp_min(1e-6)
+            scale.fill_(float(share**0.5 / spread))
+        if len(levels) > 1:
+            levels = [level * scale for level, scale in zip(levels, self.scales, strict=True)]
+        told = torch.cat(levels, dim=1)
+        if isinstance(self.fc, nn.Linear) and len(told) >= self.fc.out_features:
+            middle = told.mean(dim=0)
+            directions = torch.linalg.svd(told - middle, full_matrices=False).Vh[: self.fc.out_features]
+            self.fc.weight.copy_(directions)
+            self.fc.bias.copy_(-directions @ middle)
+        self.train(was)
 
 
 class GlobalAverage(nn.Module):

@@ -43,6 +43,9 @@ Progress = Callable[[int, int, Mapping[str, float]], None]
 FIGURES = ("validation_recall_1", "validation_recall_1_shop", "validation_recall_1_video")
 
 
+SETTLE_ON = 1024  # ours: photos from which fc begins; four times its 256 rows
+
+
 class LossSettings(Settings):
     """Eq. 5 to 8 and their options."""
 
@@ -72,6 +75,7 @@ class EmbedderRecipe(Settings):
     validation: tuple[PhotoSource, ...] = ()  # never trained on
     network: EmbedderConfig = EmbedderConfig()
     start: str = "none"  # backbone weights: none, pretrained (timm's own), or a path; $DPRNET_DATA is expanded
+    settle: float = Field(default=0.0, ge=0)  # ours: weight of colours in EmbedderNetwork.settle; 0: fc starts random
     cache_size: int = Field(default=160, ge=16)  # ours: px, squares kept in memory, a little above image_size
     augment: BatchAugmentSettings = BatchAugmentSettings()
     sampling: SamplingSettings = SamplingSettings()
@@ -307,8 +311,11 @@ def _start(network: EmbedderNetwork, recipe: EmbedderRecipe, cache: PhotoCache) 
         if not path.is_file():
             raise MissingFile(path, "no start weights here (is DPRNET_DATA set?); start = 'none' begins at random")
         load_imagenet(network.backbone, load_file(path), batch_norm=recipe.network.batch_norm)
-    rows = np.random.default_rng(recipe.seed).choice(len(cache), min(64, len(cache)), replace=False)
-    network.even_out(as_batch(cache.images[rows]))
+    if recipe.settle:
+        rows = np.random.default_rng(recipe.seed).choice(len(cache), min(SETTLE_ON, len(cache)), replace=False)
+        size = (recipe.network.image_size,) * 2
+        images = functional.interpolate(as_batch(cache.images[rows]), size, mode="bilinear", antialias=True)
+        network.settle(images, colour=recipe.settle)
 
 
 def _optimizer(training: RetrievalTraining, recipe: EmbedderRecipe) -> torch.optim.Optimizer:

@@ -162,7 +162,7 @@ def load_photos(
     source = np.array([number for number, group in enumerate(groups) for _ in group], np.int64)
     images = np.empty((len(found), side, side, 3), np.uint8)
     good = np.zeros(len(found), bool)
-    for row, image in progress.track(_pixels(found), "read photos", len(found)):
+    for row, image in progress.track(_pixels(found, side), "read photos", len(found)):
         if image is not None:
             images[row] = letterbox(image, side, fill) if fit == "letterbox" else resize(image, side, side)
             good[row] = True
@@ -172,14 +172,14 @@ def load_photos(
     return cache if good.all() else cache.only(good)
 
 
-def _pixels(found: Sequence[Shot]) -> Iterator[tuple[int, Image | None]]:
+def _pixels(found: Sequence[Shot], side: int) -> Iterator[tuple[int, Image | None]]:
     videos: dict[Path, list[int]] = {}
     for row, shot in enumerate(found):
         if shot.frame >= 0:
             videos.setdefault(shot.photo.path, []).append(row)
             continue
         try:
-            yield row, shot.photo.load()
+            yield row, shot.photo.load(short_side=side)
         except (BadImage, MissingFile) as error:
             log.warning("left out: %s", error)
             yield row, None
