@@ -24,8 +24,8 @@ def ground(width: int, height: int, street: Path, rng: np.random.Generator) -> I
         return room(width, height, rng)
     image, person = read_image(street).image, ccp.read_mask(ccp.mask_path(street)) > 0
     if kind < 0.75 and (beside := street_beside(image, person, width / height, rng)) is not None:
-        return _fitted(beside, width, height, rng.uniform(0.5, 3.0))
-    return _fitted(without_person(image, person), width, height, rng.uniform(6.0, 20.0))
+        return fitted(beside, width, height, rng.uniform(0.5, 3.0))
+    return fitted(without_person(image, person), width, height, rng.uniform(6.0, 20.0))
 
 
 def street_beside(image: Image, person: BoolArray, aspect: float, rng: np.random.Generator) -> Image | None:
@@ -90,13 +90,16 @@ def _colour(rng: np.random.Generator) -> tuple[int, ...]:
     return tuple(int(value) for value in np.clip(grey + rng.normal(0, 25, 3), 0, 255))
 
 
-def _fitted(image: Image, width: int, height: int, blur: float) -> Image:
+def fitted(image: Image, width: int, height: int, blur: float) -> Image:
+    """The middle of a photo at another size (pixels), out of focus by ``blur`` pixels."""
     picture = Pil.fromarray(image)
     factor = max(width / picture.width, height / picture.height)
     # Blurred while small: the same picture, sooner.
     step = max(blur / 2, 1.0)
     small = (max(round(width / step), 2), max(round(height / step), 2))
-    window = (picture.width - width / factor) / 2, (picture.height - height / factor) / 2
-    box = (window[0], window[1], window[0] + width / factor, window[1] + height / factor)
+    seen = min(width / factor, picture.width), min(height / factor, picture.height)
+    # Rounding must not push the window over the edge by a hair.
+    left, top = (max((whole - part) / 2, 0.0) for whole, part in zip(picture.size, seen, strict=True))
+    box = (left, top, min(left + seen[0], picture.width), min(top + seen[1], picture.height))
     shrunk = picture.resize(small, Pil.Resampling.BILINEAR, box=box).filter(ImageFilter.BoxBlur(blur / step))
     return np.asarray(shrunk.resize((width, height), Pil.Resampling.BICUBIC), np.uint8)
