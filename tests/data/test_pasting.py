@@ -15,9 +15,9 @@ from scipy import ndimage
 from dprnet.core.classes import crop_class, occlusion_class
 from dprnet.data import ccp
 from dprnet.data.cutouts import CutGarment, Cutout, before_white, clean, from_ccp, on_white
-from dprnet.data.grounds import plain, room, street_beside
+from dprnet.data.grounds import fitted, plain, room, street_beside
 from dprnet.data.labelled import LabelledImage, world_photos
-from dprnet.data.pasting import PastingSettings, make_pasted
+from dprnet.data.pasting import SIZES, PastingSettings, make_pasted
 from dprnet.data.scenes import Pose, Scene
 from dprnet.data.separate import centre_prior, probability, solid
 from dprnet.data.shopset import check
@@ -219,3 +219,13 @@ def test_a_set_of_the_real_photos_is_sound_and_repeatable(data_root: Path, tmp_p
         assert photo.item not in forbidden
         if photo.instance.startswith("ccp/"):
             assert int(photo.instance[4:8]) <= 640
+
+
+@settings(max_examples=60, deadline=None)
+@given(height=st.integers(2, 90), width=st.integers(2, 90), blur=st.floats(0.5, 20.0))
+def test_any_photo_fits_any_picture(height: int, width: int, blur: float) -> None:
+    photo = np.full((height, width, 3), 70, np.uint8)
+    for size in SIZES:
+        made = fitted(photo, *size, blur)
+        assert made.shape == (size[1], size[0], 3)
+        assert (made == 70).all()
