@@ -16,7 +16,7 @@ SIDES = st.integers(min_value=40, max_value=400)
 @settings(max_examples=60, deadline=None)
 def test_a_street_is_fitted_to_a_scene_of_any_size(width: int, height: int, across: int, up: int) -> None:
     street = np.full((up, across, 3), (10, 120, 240), np.uint8)
-    fitted = grounds._fitted(street, width, height, blur=3.0)
+    fitted = grounds.fitted(street, width, height, blur=3.0)
     assert fitted.shape == (height, width, 3)
     assert np.abs(fitted.astype(int) - (10, 120, 240)).max() <= 1
 
@@ -26,7 +26,7 @@ def test_a_window_that_rounding_pushes_over_the_edge_is_pulled_back() -> None:
     street = np.zeros((377, 251, 3), np.uint8)
     for width in range(300, 900, 7):
         for height in (480, 533, 640, 853):
-            assert grounds._fitted(street, width, height, blur=2.0).shape == (height, width, 3)
+            assert grounds.fitted(street, width, height, blur=2.0).shape == (height, width, 3)
 
 
 @pytest.mark.parametrize("size", [(64, 48), (48, 64)])
