@@ -244,11 +244,15 @@ def _film(folder: Path, settings: WorldSettings, cast: Cast) -> dict[str, list[d
         stream = container.add_stream("libx264", rate=settings.fps)
         stream.width, stream.height, stream.pix_fmt = spec.width, spec.height, "yuv420p"
         stream.codec_context.gop_size = 48
-        stream.options = {"crf": str(crf), "preset": "veryfast", "threads": "1"}
+        # One thread without look-ahead of its own: with more, the bytes of a file differ from run to run.
+        alone = "threads=1:lookahead-threads=1:sync-lookahead=0"
+        stream.options = {"crf": str(crf), "preset": "veryfast", "x264-params": alone}
         for number in range(int(spec.seconds * settings.fps)):
             image, views = look(scene, number / settings.fps)
             _note(rows, cast, number, number / settings.fps, views)
-            for packet in stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(image), "rgb24")):
+            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), "rgb24").reformat(format="yuv420p")
+            frame.pts = number
+            for packet in stream.encode(frame):
                 container.mux(packet)
         for packet in stream.encode():
             container.mux(packet)

@@ -212,7 +212,8 @@ def _beats(rng: Rng, length: float, home: float, leaves: bool) -> tuple[Beat, ..
 def _shots(rng: Rng, length: float, actors: list[Actor]) -> tuple[Shot, ...]:
     shots, time = [], 0.0
     while time < length - 1.0:
-        actor = actors[int(rng.integers(len(actors)))]
+        here = [actor for actor in actors if abs(actor.at(time + 0.5)[2]) < 0.9] or actors
+        actor = here[int(rng.integers(len(here)))]
         end = min(length, time + between(rng, 2.5, 6.0))
         kind = choose(rng, {"full": 4.0, "wide": 1.2, "upper": 2.0, "lower": 0.8, "zoom": 1.5})
         sizes, level = {
@@ -225,8 +226,10 @@ def _shots(rng: Rng, length: float, actors: list[Actor]) -> tuple[Shot, ...]:
         sizes = sizes[::-1] if chance(rng, 0.5) else sizes
         drift = between(rng, -0.12, 0.12)
         level += between(rng, -0.03, 0.03)
-        group = sum(a.at(time)[2] for a in actors) / len(actors)
-        start, stop = (_clamped(actor.at(t)[2]) for t in (time, end - 0.01))
+        group = sum(a.at(time)[2] for a in here) / len(here)
+        start, stop = (actor.at(t)[2] for t in (time + 0.2, end - 0.2))
+        if abs(stop) > 0.9:  # the camera does not follow those who leave
+            start = stop = _clamped(group)
         if kind in {"wide", "full"} and chance(rng, 0.5):
             start = stop = _clamped(group)
         shots.append(Shot(time, (sizes[0], sizes[1]), (level, level + drift * 0.3), (start + drift, stop - drift)))

@@ -96,8 +96,8 @@ def _view(worn: Worn, own: Sequence[Piece], seen: NDArray[np.uint8]) -> View | N
     height, width = seen.shape
     whole, inside = _areas(own, width, height)
     pixels = int(visible[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1].sum())
-    occluded = min(1.0, max(0.0, 1 - pixels / max(inside, 1.0)))
-    cut_off = min(1.0, max(0.0, 1 - inside / max(whole, 1.0)))
+    occluded = _fraction(1 - pixels / max(inside, 1.0))
+    cut_off = _fraction(1 - inside / max(whole, 1.0))
     yaw = worn.joints.yaw
     return View(
         owner=worn.owner,
@@ -108,6 +108,11 @@ def _view(worn: Worn, own: Sequence[Piece], seen: NDArray[np.uint8]) -> View | N
         landmarks=_landmarks(worn, visible),
         scant=pixels < SEEN_PIXELS or pixels < SEEN_SHARE * whole,
     )
+
+
+def _fraction(value: float) -> float:
+    """Within [0, 1], and without the last digits of a sum."""
+    return round(min(1.0, max(0.0, value)), 6)
 
 
 def _areas(own: Sequence[Piece], width: int, height: int) -> tuple[float, float]:
