@@ -14,6 +14,7 @@ from typing import Literal
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 from pydantic import Field
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
@@ -76,8 +77,17 @@ def read_source(source: DataSource) -> list[LabelledImage]:
     return ShopSet.open(path).stills()
 
 
+def stands(image: LabelledImage) -> bool:
+    """True where an image is taller than wide; only its header is read."""
+    with Image.open(image.path) as header:
+        return header.height > header.width
+
+
 class Examples(Dataset[Example]):
     """Draws, loads and augments; the example of (step, slot) is the same in every run of a recipe.
+
+    The images of a step either all stand or all lie: a batch is padded to its tallest and its widest, and half of a
+    mixed one would be padding. How often each is drawn stays as ``chances`` say.
 
     Args:
         images: of all sources.
@@ -96,8 +106,11 @@ class Examples(Dataset[Example]):
         elongation: float,
         seed: int,
     ) -> None:
+        standing = np.array([stands(image) for image in images])
         self.images = images
-        self.cumulated = np.cumsum(chances)
+        self.standing = float(chances[standing].sum())
+        self.rows = {True: np.flatnonzero(standing), False: np.flatnonzero(~standing)}
+        self.cumulated = {side: np.cumsum(chances[rows]) for side, rows in self.rows.items()}
         self.augment = augment
         self.short_sides = short_sides
         self.elongation = elongation
@@ -105,11 +118,14 @@ class Examples(Dataset[Example]):
 
     def __getitem__(self, place: tuple[int, int]) -> Example:
         step, slot = place
+        shared = np.random.default_rng((self.seed, step))  # what the whole batch has in common
+        short = int(shared.choice(self.short_sides))
+        side = bool(shared.random() < self.standing)
         rng = np.random.default_rng((self.seed, step, slot))
-        row = min(int(np.searchsorted(self.cumulated, rng.random(), side="right")), len(self.images) - 1)
-        image = self.images[row]
+        cumulated = self.cumulated[side]
+        drawn = int(np.searchsorted(cumulated, rng.random() * cumulated[-1], side="right"))
+        image = self.images[self.rows[side][min(drawn, len(cumulated) - 1)]]
         pixels, truth = self.augment(image.load(), image.truth, rng)
-        short = int(np.random.default_rng((self.seed, step)).choice(self.short_sides))  # one for the whole batch
         whole = torch.from_numpy(np.require(pixels, requirements=["C", "W"])).permute(2, 0, 1)
         picture = fit(whole, short, round(short * self.elongation))
         scale = np.array([picture.shape[2] / whole.shape[2], picture.shape[1] / whole.shape[1]] * 2, np.float32)
