@@ -7,32 +7,28 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
-from pydantic import Field
-from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional
 
 from dprnet.core.bundle import Bundle, save_pretrained
-from dprnet.core.config import Settings, parse_settings
-from dprnet.core.errors import BadRecipe, MissingExtra, MissingFile
+from dprnet.core.config import parse_settings
+from dprnet.core.errors import MissingExtra, MissingFile
 from dprnet.core.progress import SILENT
 from dprnet.core.progress import Progress as Tracker
-from dprnet.data.photo_batch import BatchAugment, BatchAugmentSettings
-from dprnet.data.sampling import PKBatch, PKSampler
-from dprnet.embed.backbone import load_imagenet
 from dprnet.embed.embedder import as_batch, export_weights
-from dprnet.embed.losses import batch_hard, centroid_triplet, retrieval_loss, smoothed_cross_entropy
-from dprnet.embed.model import EmbedderConfig, EmbedderNetwork, InstanceClassifier
+from dprnet.embed.model import EmbedderNetwork
 from dprnet.train.photos import PhotoCache, PhotoSource, load_photos, read_sources
+from dprnet.train.retrieval import EmbedderRecipe, RetrievalTraining, make_sampler, start_network
 from dprnet.train.runs import RECIPE, Average, Run, check_finite, learning_rate, pack, part, read_checkpoint, unpack
+
+__all__ = ["EmbedderRecipe", "export_embedder", "train_embedder"]
 
 logger = logging.getLogger(__name__)
 
@@ -41,90 +37,6 @@ Progress = Callable[[int, int, Mapping[str, float]], None]
 
 
 FIGURES = ("validation_recall_1", "validation_recall_1_shop", "validation_recall_1_video")
-
-
-SETTLE_ON = 1024  # ours: photos from which fc begins; four times its 256 rows
-
-
-class LossSettings(Settings):
-    """Eq. 5 to 8 and their options."""
-
-    margin: float = 0.3  # re-id strong baseline; the paper does not state alpha
-    epsilon: float = Field(default=0.1, ge=0, lt=1)  # Szegedy et al. 2016; the paper: "a small constant"
-    squared: bool = False  # Hermans et al. 2017; d in Eq. 6
-    distance: Literal["batch_hard", "centroid"] = "batch_hard"  # paper, Eq. 6; centroid: CTL
-    normalise: bool = True  # ours: the triplet loss sees what the search sees
-    neck: bool = False  # not in the paper; True: BNNeck of the re-id strong baseline
-    scale: float = Field(default=0.0, ge=0)  # 0: plain softmax (paper); above: scaled cosines
-
-
-class SamplingSettings(Settings):
-    """Which photos make a batch."""
-
-    p: int = Field(default=16, ge=2)  # re-id strong baseline
-    k: int = Field(default=4, ge=2)  # re-id strong baseline
-    hard: float = Field(default=0.3, ge=0, le=1)  # ours; see PKSampler
-    together: int = Field(default=4, ge=2)  # ours
-    variants: int = Field(default=0, ge=0)  # ours; recolourings that count as instances of their own
-
-
-class EmbedderRecipe(Settings):
-    """How an embedder is trained. The paper names no optimiser, schedule or batch."""
-
-    data: tuple[PhotoSource, ...] = Field(min_length=1)
-    validation: tuple[PhotoSource, ...] = ()  # never trained on
-    network: EmbedderConfig = EmbedderConfig()
-    start: str = "none"  # backbone weights: none, pretrained (timm's own), or a path; $DPRNET_DATA is expanded
-    settle: float = Field(default=0.0, ge=0)  # ours: weight of colours in EmbedderNetwork.settle; 0: fc starts random
-    cache_size: int = Field(default=160, ge=16)  # ours: px, squares kept in memory, a little above image_size
-    augment: BatchAugmentSettings = BatchAugmentSettings()
-    sampling: SamplingSettings = SamplingSettings()
-    loss: LossSettings = LossSettings()
-    seed: int = 0
-    steps: int = Field(default=6000, ge=1)
-    lr: float = Field(default=3.5e-4, gt=0)  # re-id strong baseline, Adam
-    head_lr: float = Field(default=1.0, gt=0)  # ours: of fc and classification branch, relative to lr
-    weight_decay: float = Field(default=5e-4, ge=0)  # re-id strong baseline
-    warmup: int = Field(default=100, ge=0)  # steps; ours
-    clip: float = Field(default=5.0, gt=0)  # length of the gradient, at most; ours
-    average: float = Field(default=0.998, ge=0, lt=1)  # decay of the moving average that is exported; ours
-    precision: Literal["32", "bf16"] = "32"
-    device: str = "auto"  # auto, cpu, cuda
-    validate_every: int = Field(default=500, ge=1)  # steps
-    checkpoint_every: int = Field(default=250, ge=1)  # steps
-    log_every: int = Field(default=20, ge=1)  # steps
-
-
-class RetrievalTraining(nn.Module):
-    """Network and classification branch; the loss of a batch (Eq. 8)."""
-
-    def __init__(self, recipe: EmbedderRecipe, classes: int) -> None:
-        super().__init__()
-        self.recipe = recipe
-        network = EmbedderNetwork(recipe.network, pretrained=recipe.start == "pretrained")
-        self.network: EmbedderNetwork = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.branch = InstanceClassifier(network.size, classes, neck=recipe.loss.neck, scale=recipe.loss.scale)
-        self.augment = BatchAugment(recipe.augment, recipe.network.image_size)
-
-    def losses(self, images: Tensor, classes: Tensor) -> dict[str, Tensor]:
-        """Terms of Eq. 8 and their sum: images (B, 3, T, T) as augmented, classes (B,)."""
-        settings = self.recipe.loss
-        features = self.network.features(images)
-        vectors = functional.normalize(features, dim=1) if settings.normalise else features
-        if settings.distance == "centroid":
-            distance = centroid_triplet(vectors, classes, settings.margin)
-        else:
-            distance = batch_hard(vectors, classes, settings.margin, squared=settings.squared)
-        classification = smoothed_cross_entropy(self.branch(features), classes, settings.epsilon)
-        total = retrieval_loss(classification, distance)
-        return {"classification": classification, "distance": distance, "total": total}
-
-    def images(self, cache: PhotoCache, batch: PKBatch, step: int, device: torch.device) -> Tensor:
-        """(B, 3, T, T) the photos of a batch, augmented; the same whenever this step comes."""
-        generator = torch.Generator().manual_seed(self.recipe.seed * 1_000_003 + step)
-        variants, seeds = torch.from_numpy(batch.variants), torch.from_numpy(batch.instances)
-        images = self.augment(as_batch(cache.images[batch.photos], device), variants, seeds, generator)
-        return images.contiguous(memory_format=torch.channels_last)
 
 
 def train_embedder(
@@ -161,18 +73,9 @@ def train_embedder(
     cache, validation = read_photos(recipe, tracker)
     sampler = make_sampler(recipe, cache)
     logger.info("%d photos, %d classes, from step %d of %d", len(cache), sampler.classes, run.step, recipe.steps)
-    fabric = Fabric(
-        accelerator=recipe.device, devices=1, precision="bf16-mixed" if recipe.precision == "bf16" else "32-true"
-    )
-    torch.manual_seed(recipe.seed)
-    training = RetrievalTraining(recipe, sampler.classes).train()
-    if not run.step:
-        _start(training.network, recipe, cache)
-    average = Average(training, recipe.average)
-    optimizer = _optimizer(training, recipe)
-    if run.step:
-        unpack(run.state, training, average, optimizer)
-        run.state = {}
+    precision: Any = {"32": "32-true", "bf16": "bf16-mixed"}[recipe.precision]
+    fabric = Fabric(accelerator=recipe.device, devices=1, precision=precision)
+    training, average, optimizer = _begin(recipe, run, sampler.classes, cache)
     module, optimizer = fabric.setup(training, optimizer)
     module.mark_forward_method("losses")
     average.state = {name: value.to(fabric.device) for name, value in average.state.items()}
@@ -201,6 +104,22 @@ def train_embedder(
         if done % recipe.checkpoint_every == 0 or done == last:
             run.save(done, pack(training, average, optimizer))
     return run.checkpoint
+
+
+def _begin(
+    recipe: EmbedderRecipe, run: Run, classes: int, cache: PhotoCache
+) -> tuple[RetrievalTraining, Average, torch.optim.Optimizer]:
+    """Network, moving average and optimiser as they are before the step the run stands at."""
+    torch.manual_seed(recipe.seed)
+    training = RetrievalTraining(recipe, classes).train()
+    if not run.step:
+        start_network(training.network, recipe, cache)
+    average = Average(training, recipe.average)
+    optimizer = _optimizer(training, recipe)
+    if run.step:
+        unpack(run.state, training, average, optimizer)
+        run.state = {}
+    return training, average, optimizer
 
 
 def export_embedder(out: Path, bundle: Path, name: str = "tiny") -> Bundle:
@@ -232,40 +151,6 @@ def read_photos(recipe: EmbedderRecipe, tracker: Tracker = SILENT) -> tuple[Phot
         return load_photos(read_sources(sources), recipe.cache_size, fit=fit, fill=fill, progress=tracker)
 
     return read(recipe.data), read(recipe.validation) if recipe.validation else None
-
-
-def make_sampler(recipe: EmbedderRecipe, cache: PhotoCache) -> PKSampler:
-    """The sampler over a cache; every source gets its weight's share of the draws."""
-    names = {name: number for number, name in enumerate(dict.fromkeys(s.photo.instance for s in cache.shots))}
-    owner = np.array([names[shot.photo.instance] for shot in cache.shots])
-    photos = np.bincount(owner)
-    source = np.zeros(len(names), np.int64)
-    source[owner] = cache.source
-    weights = np.where(photos > 1, [recipe.data[number].paired for number in source], 1.0)
-    for number, settings in enumerate(recipe.data):
-        if (mine := source == number).any():
-            weights[mine] *= settings.weight / weights[mine].sum()
-    words = {word: number for number, word in enumerate(dict.fromkeys(s.group for s in cache.shots if s.group))}
-    groups = np.full(len(names), -1)
-    for row, shot in enumerate(cache.shots):
-        if shot.group:
-            groups[owner[row]] = words[shot.group]
-    s = recipe.sampling
-    try:
-        return PKSampler(
-            owner,
-            s.p,
-            s.k,
-            domains=[int(shot.photo.domain == "video") for shot in cache.shots],
-            weights=weights,
-            groups=groups,
-            hard=s.hard,
-            together=s.together,
-            variants=s.variants,
-            seed=recipe.seed,
-        )
-    except ValueError as error:
-        raise BadRecipe("sampling", str(error)) from None
 
 
 def validation_figures(network: EmbedderNetwork, cache: PhotoCache, batch: int = 64) -> dict[str, float]:
@@ -303,19 +188,6 @@ def _averaged(recipe: EmbedderRecipe, average: Average) -> EmbedderNetwork:
     network.load_state_dict(part(average.state, "network"))
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return network
-
-
-def _start(network: EmbedderNetwork, recipe: EmbedderRecipe, cache: PhotoCache) -> None:
-    if recipe.start not in ("none", "pretrained"):
-        path = Path(os.path.expandvars(recipe.start))
-        if not path.is_file():
-            raise MissingFile(path, "no start weights here (is DPRNET_DATA set?); start = 'none' begins at random")
-        load_imagenet(network.backbone, load_file(path), batch_norm=recipe.network.batch_norm)
-    if recipe.settle:
-        rows = np.random.default_rng(recipe.seed).choice(len(cache), min(SETTLE_ON, len(cache)), replace=False)
-        size = (recipe.network.image_size,) * 2
-        images = functional.interpolate(as_batch(cache.images[rows]), size, mode="bilinear", antialias=True)
-        network.settle(images, colour=recipe.settle)
 
 
 def _optimizer(training: RetrievalTraining, recipe: EmbedderRecipe) -> torch.optim.Optimizer:

@@ -49,7 +49,7 @@ class Shot:
     frame: int = -1
     """Index of the frame where ``photo.path`` is a video."""
     group: str = ""
-    """Garments that are easily mistaken for one another share it (the same product in another colour)."""
+    """Garments that are easily mistaken for one another share it (other colours of a product, a class of the world)."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -115,17 +115,16 @@ def shopset_shots(shopset: ShopSet, most: int) -> list[Shot]:
         still = stills.get((row["video"], row["frame_index"]))
         path = shopset.folder / still if still else shopset.video_path(row["video"])
         name = f"{shopset.id}/{worn['item_id'] or row['instance']}"
-        photo = Photo(path, box, name, worn["label"], "video", row["viewpoint"], worn["item_id"] or "")
-        views.setdefault(row["instance"], []).append(Shot(photo, -1 if still else row["frame_index"]))
+        photo = Photo(path, box, name, worn["label"], "video", row["viewpoint"])
+        group = f"{shopset.id}/{worn['label']}"
+        views.setdefault(row["instance"], []).append(Shot(photo, -1 if still else row["frame_index"], group))
     found = [shot for pile in views.values() for shot in thin(pile, most)]
     label_of = {row["item_id"]: row["label"] for row in owner.values() if row["item_id"]}
     with shopset.catalogue_path.open(encoding="utf-8", newline="") as file:
         for row in csv.DictReader(file):
-            item = row["item_id"]
-            name = f"{shopset.id}/{item}"
-            found.append(
-                Shot(Photo(shopset.folder / row["image"], None, name, label_of.get(item, -1), "shop", -1, item))
-            )
+            item, label = row["item_id"], label_of.get(row["item_id"], -1)
+            photo = Photo(shopset.folder / row["image"], None, f"{shopset.id}/{item}", label, "shop")
+            found.append(Shot(photo, group=f"{shopset.id}/{label}" if label >= 0 else ""))
     return found
 
 
