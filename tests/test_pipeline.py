@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import shutil
 from dataclasses import replace
 
@@ -192,6 +193,25 @@ def test_indexing_lists_what_it_left_out(shop, small_catalogue, tmp_path):
     listed = done.problems_path.read_text(encoding="utf-8")
     assert "red_back.png" in listed
     assert "snow,left out: none of its photos could be read" in listed
+
+
+def test_what_was_left_out_is_no_formula(shop, small_catalogue, tmp_path):
+    folder = tmp_path / "catalogue"
+    folder.mkdir()
+    shutil.copy(small_catalogue.parent / "green.png", folder)
+    (folder / "catalogue.csv").write_text("item_id,image\ngreen,green.png\n=1+1,missing.png\n", encoding="utf-8")
+    done = index(folder / "catalogue.csv", tmp_path / "gallery", shop.embedder)
+    with done.problems_path.open(encoding="utf-8", newline="") as file:
+        cells = [cell for row in csv.reader(file) for cell in row]
+    assert len(cells) > 2
+    assert not any(cell.startswith(("=", "+", "-", "@")) for cell in cells)
+
+
+def test_a_gallery_whose_making_was_killed_is_made_again(shop, small_catalogue, tmp_path):
+    folder = tmp_path / "gallery"
+    index(small_catalogue, folder, shop.embedder)
+    (folder / "gallery.json").unlink()
+    assert index(small_catalogue, folder, shop.embedder).items == 6
 
 
 def test_indexing_again_replaces(shop, small_catalogue, tmp_path):

@@ -19,10 +19,12 @@ from dprnet.core.progress import SILENT, Progress
 from dprnet.core.records import Frame, Image
 from dprnet.detect import Detector
 from dprnet.embed.embedder import Embedder
-from dprnet.gallery import Gallery, Item, Problem, read_catalogue
+from dprnet.gallery import CARD, Gallery, Item, Problem, read_catalogue
+from dprnet.report import safe_cell
 
 CHUNK = 64  # ours: items a commit; enough to fill the embedder's batches, few enough to lose little
 SURE = 0.5  # ours: a photo is cut only where the detector is more sure than not
+PHOTO_SIDE = 448  # ours: short side in pixels; twice what the embedder looks at, so that shrinking stays smooth
 THUMBNAIL_SIDE = 220  # ours: what a page shows beside a garment, some 8 kB
 PROBLEMS = "problems.csv"
 
@@ -97,7 +99,7 @@ def _stored(
     """Read, embed and store the items, a chunk at a time; then, for each of the chunk, its number of photos."""
     source = iter(items)
     while chunk := list(itertools.islice(source, CHUNK)):
-        loaded = list(_load(chunk, problems))
+        loaded = list(_load(chunk, problems, detector.short_side if detector else PHOTO_SIDE))
         readable = [item for item, _ in loaded]
         images = [image for _, found in loaded for image in found]
         cut = images if detector is None else _cut_to_category(readable, images, detector)
@@ -108,18 +110,21 @@ def _stored(
 
 
 def _open_or_create(folder: Path, embedder: Embedder) -> Gallery:
-    if folder.is_dir() and any(folder.iterdir()):
+    if (folder / CARD).is_file():
         return Gallery.open(folder, embedder=embedder.identity)
     return Gallery.create(folder, embedder=embedder.identity, size=embedder.size)
 
 
-def _load(items: Sequence[Item], problems: list[Problem]) -> Iterator[tuple[Item, list[Image]]]:
-    """Items with their photos; a photo that cannot be read is a problem, an item without any is left out."""
+def _load(items: Sequence[Item], problems: list[Problem], short_side: int) -> Iterator[tuple[Item, list[Image]]]:
+    """Items with their photos; a photo that cannot be read is a problem, an item without any is left out.
+
+    No photo is kept larger than it is wanted: a chunk of phone photos at full size would take gigabytes.
+    """
     for item in items:
         images: dict[Path, Image] = {}
         for path in item.images:
             try:
-                images[path] = read_image(path).image
+                images[path] = read_image(path, short_side=short_side).image
             except DprnetError as error:
                 problems.append(Problem(str(path), error.sentence))
         if images:
@@ -162,4 +167,4 @@ def _write_problems(problems: Sequence[Problem], path: Path) -> None:
         with path.open("w", encoding="utf-8", errors="replace", newline="") as file:
             writer = csv.writer(file)
             writer.writerow(("where", "problem"))
-            writer.writerows((problem.where, problem.sentence) for problem in problems)
+            writer.writerows((safe_cell(problem.where), safe_cell(problem.sentence)) for problem in problems)
