@@ -119,9 +119,9 @@ def cut_truth(
     """Truth as seen through a window of the image that is brought to the image's size, and mirrored.
 
     Crop label: the fraction of a box's area that falls outside stands for the fraction of the garment. Up to 2.5 %
-    (half of the class limit) a whole garment stays whole; from 10 % (twice the limit) it is cropped; between, -1. A garment
-    that was cropped stays so. Occlusion label: kept while 70 % of the box remain, else -1, since the covered part may
-    be the one cut away; viewpoint label: kept while 30 % remain.
+    (half of the class limit) a whole garment stays whole; from 10 % (twice the limit) it is cropped; between, -1. A
+    garment that was cropped stays so. Occlusion label: kept while 70 % of the box remain, else -1, since the covered
+    part may be the one cut away; viewpoint label: kept while 30 % remain.
     """
     boxes = through_window(truth.boxes_xyxy, shape, window, flip)
     seen = clip(boxes, shape)
