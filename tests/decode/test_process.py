@@ -67,17 +67,20 @@ def test_a_decoder_that_hangs(large_film: Path) -> None:
     with pytest.raises(BadVideo, match="no sign") as caught:
         list(video)
     assert caught.value.reason == "decoder_killed"
-    assert time.monotonic() - start < 2
+    assert time.monotonic() - start < 10
     assert gone(pid(video))
 
 
 def test_a_slow_reader_is_not_a_hanging_decoder(films: Any) -> None:
     path = films.make(frames=200)
-    with open_video(path, "1f", limits=DecodeLimits(max_silence_s=0.5, max_wall_s=1.5, queue_bytes=0)) as video:
+    start = time.monotonic()
+    with open_video(path, "1f", limits=DecodeLimits(max_silence_s=1.0, max_wall_s=60, queue_bytes=0)) as video:
         next(video)
-        time.sleep(1.6)
+        time.sleep(1.2)
         assert len(list(video)) == 199
         assert video.record().status == "complete"
+        waited_s = 60 - video._receiver._left_s
+    assert waited_s < time.monotonic() - start - 1.1, "only our waiting for it counts, not its waiting for us"
 
 
 def test_memory_is_limited(large_film: Path) -> None:

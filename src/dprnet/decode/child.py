@@ -40,6 +40,7 @@ def main() -> None:
     limits = cast("DecodeLimits", SimpleNamespace(**request["limits"]))
     _limit_this_process(limits)
     sender = wire.Sender(out, limits.queue_bytes)
+    sender.beat()  # started: from now on silence means that the decoder hangs
     try:
         _decode(request, limits, sender)
     except DprnetError as error:

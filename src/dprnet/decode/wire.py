@@ -22,6 +22,7 @@ from dprnet.core.records import Image
 
 READY, FRAME, BEAT, ERROR, DONE = b"R", b"F", b"B", b"E", b"D"
 MAX_HEAD_BYTES = 1 << 20
+START_S = 30.0  # ours: a process may take so long to start on a busy machine before it counts as silent
 _HEAD = struct.Struct("=cIQ")
 
 
@@ -99,6 +100,7 @@ class Receiver:
         self._poll = select.poll()
         self._poll.register(fd, select.POLLIN)
         self._max_silence_s, self._left_s, self._max_bytes = max_silence_s, max_wall_s, 3 * max_pixels
+        self._started = False
 
     def receive(self) -> tuple[bytes, dict[str, Any], Image]:
         """The next message: kind, head, and its pixels as a flat array.
@@ -127,10 +129,12 @@ class Receiver:
             if new == 0:
                 raise Closed("the end of the messages")
             got += new
+            self._started = True
         return data
 
     def _wait(self) -> None:
-        allowed_s = min(self._max_silence_s, self._left_s)
+        silence_s = self._max_silence_s if self._started else max(self._max_silence_s, START_S)
+        allowed_s = min(silence_s, self._left_s)
         start_s = time.monotonic()
         ready = self._poll.poll(max(1, allowed_s * 1000))
         self._left_s -= time.monotonic() - start_s
