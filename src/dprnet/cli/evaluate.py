@@ -66,6 +66,20 @@ def video_to_shop(
     _tell(measure(loaded, data, gallery, every=every, cache=cache, device=device, progress=on_stderr()), out)
 
 
+@app.command()
+def card(
+    bundle: BundleOption = "tiny",
+    figures: Annotated[Path, typer.Option("--figures", help="Folder of the JSON files of the other verbs.")] = Path(),
+    machine: Annotated[str, typer.Option("--machine", help="Where the figures were measured.")] = "",
+    date: Annotated[str, typer.Option("--date", help="When the figures were measured.")] = "",
+) -> None:
+    """Write the bundle's card (README.md) from its manifest and measured figures."""
+    from dprnet.core.bundle import Bundle
+    from dprnet.evaluate.card import write_card
+
+    typer.echo(write_card(Bundle.from_pretrained(bundle), figures, machine=machine, date=date))
+
+
 def _tell(figures: Any, out: Path | None) -> None:
     import json
 
