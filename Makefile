@@ -2,7 +2,7 @@
 # DPRNET_DATA (the folder of real data), if it is set, reaches every command.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow check format bundle serve bench docs clean
+.PHONY: help demo test test-slow check format bundle figures ship serve bench docs clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -42,19 +42,29 @@ format: $(READY) ## write the code in the one form
 
 # Every step is skipped or taken up where it stopped, so a bundle that was interrupted goes on. Needs DPRNET_DATA.
 BUNDLE ?= out/bundle/tiny
+FIGURES := out/figures
+MACHINE ?= $(shell nproc) processor cores, no GPU
 WORLD := out/world
 bundle: $(READY) $(WORLD)/stills/set.json $(WORLD)/pasted/set.json $(WORLD)/validation/set.json $(WORLD)/test/set.json ## train, calibrate and measure a bundle in out/bundle/tiny (hours)
 	$(BIN)/dprnet train detector recipes/detector-tiny.toml --out out/train/detector --bundle $(BUNDLE)
 	$(BIN)/dprnet train embedder recipes/embedder-tiny.toml --out out/train/embedder --bundle $(BUNDLE)
-	$(BIN)/dprnet calibrate picking $(WORLD)/validation --bundle $(BUNDLE) --table $(BUNDLE)/figures/calibration.csv --cache out/cache
-	$(BIN)/dprnet evaluate picking $(WORLD)/test --bundle $(BUNDLE) --cache out/cache --out $(BUNDLE)/figures/picking.json
-	$(BIN)/dprnet evaluate video-to-shop $(WORLD)/test --bundle $(BUNDLE) --cache out/cache --gallery out/cache/gallery --out $(BUNDLE)/figures/video-to-shop.json
-	$(BIN)/dprnet evaluate detection $$DPRNET_DATA --bundle $(BUNDLE) --out $(BUNDLE)/figures/detection.json
-	$(BIN)/dprnet evaluate retrieval $$DPRNET_DATA --bundle $(BUNDLE) --out $(BUNDLE)/figures/retrieval.json
+	$(BIN)/dprnet calibrate picking $(WORLD)/validation --bundle $(BUNDLE) --table $(FIGURES)/calibration.csv --cache out/cache
+	$(MAKE) figures
+
+figures: $(READY) ## measure the bundle in out/bundle/tiny again and write its card
+	$(BIN)/dprnet evaluate picking $(WORLD)/test --bundle $(BUNDLE) --cache out/cache --out $(FIGURES)/picking.json
+	$(BIN)/dprnet evaluate video-to-shop $(WORLD)/test --bundle $(BUNDLE) --cache out/cache --gallery out/cache/gallery --out $(FIGURES)/video-to-shop.json
+	$(BIN)/dprnet evaluate detection $$DPRNET_DATA --bundle $(BUNDLE) --out $(FIGURES)/detection.json
+	$(BIN)/dprnet evaluate retrieval $$DPRNET_DATA --bundle $(BUNDLE) --out $(FIGURES)/retrieval.json
+	$(BIN)/dprnet evaluate card --bundle $(BUNDLE) --figures $(FIGURES) --machine "$(MACHINE)" --date $$(date +%F)
 	$(BIN)/dprnet check $(BUNDLE)
 
+ship: ## put the bundle in out/bundle/tiny into the package
+	rm -rf src/dprnet/bundles/tiny && mkdir -p src/dprnet/bundles/tiny
+	cp $(BUNDLE)/bundle.json $(BUNDLE)/README.md $(BUNDLE)/*.safetensors src/dprnet/bundles/tiny/
+
 $(WORLD)/stills/set.json: | $(READY)
-	$(BIN)/dprnet world make --out $(@D) --split train --stills 4000 --items 400 --processes 2
+	$(BIN)/dprnet world make --out $(@D) --split train --stills 4200 --items 400 --processes 2
 $(WORLD)/pasted/set.json: | $(READY)
 	$(BIN)/dprnet world paste --out $(@D) --split train --stills 2000
 $(WORLD)/validation/set.json: | $(READY)
