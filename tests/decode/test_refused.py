@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import time
 import zipfile
 from pathlib import Path
@@ -22,9 +23,15 @@ def refusal(path: str | Path, every: str = "0.5s", **limits: Any) -> DprnetError
     start = time.monotonic()
     with pytest.raises(DprnetError) as caught, open_video(path, every, limits=DecodeLimits(**limits)) as video:
         list(video)
-    assert time.monotonic() - start < 5
+    assert time.monotonic() - start < 60, "generous: the machine may be busy"
     assert str(caught.value).count("\n") == 0
     return caught.value
+
+
+def children() -> str:
+    """Processor seconds of ended children: stays what it was where none was started."""
+    used = os.times()
+    return f"{used.children_user} {used.children_system}"
 
 
 def zipped() -> bytes:
@@ -66,9 +73,10 @@ def test_what_only_calls_itself_a_video_is_refused_within_a_second(
 ) -> None:
     path = tmp_path / "look.mp4"
     path.write_bytes(content)
-    start = time.monotonic()
+    start, before = time.process_time(), children()
     error = refusal(path)
-    assert time.monotonic() - start < 1
+    assert time.process_time() - start < 1
+    assert children() == before, "refused by its first bytes, before any process is started"
     assert isinstance(error, BadVideo)
     assert error.reason == reason
     assert word in str(error)
