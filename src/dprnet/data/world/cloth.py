@@ -190,7 +190,10 @@ def leg_pieces(worn: Worn, side: int) -> list[Piece]:
     share = min(1.0, cover / THIGH)
     end = (hip[0] + (knee[0] - hip[0]) * share, hip[1] + (knee[1] - hip[1]) * share)
     re = ra + (rb - ra) * share
-    path = tube(hip, end, ra, re, round_end=not short)
+    # Under a top that is not tucked in, the leg begins where the top ends: nothing of it is hidden.
+    hidden = min(0.9 * share, max(0.0, HIP_HEIGHT - worn.start) / THIGH)
+    begin = (hip[0] + (knee[0] - hip[0]) * hidden, hip[1] + (knee[1] - hip[1]) * hidden)
+    path = tube(begin, end, ra + (rb - ra) * hidden, re, round_end=not short, round_start=worn.start >= 0.58)
     pieces.append(Piece(path, limb_paint(worn.fabric, worn.light, hip, knee, ra, 0.0, THIGH, u), worn.owner))
     return pieces
 
@@ -198,6 +201,8 @@ def leg_pieces(worn: Worn, side: int) -> list[Piece]:
 def seat_pieces(worn: Worn) -> list[Piece]:
     """The part of trousers and shorts between waist and crotch."""
     joints = worn.joints
+    if worn.start < 0.485:
+        return []
     levels = [level for level in (worn.start, 0.58, 0.53) if level <= worn.start]
     left, right = zip(*(worn.edges(level) for level in levels), strict=True)
     low = joints.axis(0.462)

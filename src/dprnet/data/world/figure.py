@@ -78,9 +78,9 @@ class Body:
 class Pose:
     """Angles in radians. Arms and legs: (right, left) of the body."""
 
-    arm_out: tuple[float, float] = (0.12, 0.12)
+    arm_out: tuple[float, float] = (0.2, 0.2)
     arm_fore: tuple[float, float] = (0.05, 0.05)
-    hand_out: tuple[float, float] = (0.05, 0.05)
+    hand_out: tuple[float, float] = (0.14, 0.14)
     hand_fore: tuple[float, float] = (0.2, 0.2)
     leg_out: tuple[float, float] = (0.06, 0.06)
     leg_fore: tuple[float, float] = (0.0, 0.0)
@@ -111,14 +111,14 @@ def _mix(a: tuple[float, float], b: tuple[float, float], s: float) -> tuple[floa
 
 POSES: dict[str, Pose] = {
     "stand": Pose(),
-    "model": Pose(arm_out=(0.2, 0.16), hand_out=(0.12, 0.1), leg_out=(0.03, 0.12), lean=0.03),
+    "model": Pose(arm_out=(0.3, 0.24), hand_out=(0.2, 0.16), leg_out=(0.03, 0.12), lean=0.03),
     "apart": Pose(arm_out=(0.35, 0.35), hand_out=(0.3, 0.3), leg_out=(0.14, 0.14)),
-    "hip": Pose(arm_out=(0.75, 0.12), hand_out=(-0.75, 0.05), hand_fore=(0.25, 0.2), lean=-0.05, leg_out=(0.02, 0.14)),
-    "hips": Pose(arm_out=(0.75, 0.75), hand_out=(-0.75, -0.75), hand_fore=(0.25, 0.25)),
+    "hip": Pose(arm_out=(0.85, 0.2), hand_out=(-0.65, 0.14), hand_fore=(0.25, 0.2), lean=-0.05, leg_out=(0.02, 0.14)),
+    "hips": Pose(arm_out=(0.85, 0.85), hand_out=(-0.65, -0.65), hand_fore=(0.25, 0.25)),
     "crossed": Pose(arm_out=(0.25, 0.25), arm_fore=(0.3, 0.3), hand_out=(-1.25, -1.3), hand_fore=(1.35, 1.15)),
     "folded": Pose(arm_out=(0.15, 0.15), arm_fore=(0.1, 0.1), hand_out=(-0.75, -0.75), hand_fore=(0.7, 0.7)),
     "phone": Pose(arm_out=(0.25, 0.12), arm_fore=(0.55, 0.05), hand_out=(-0.3, 0.05), hand_fore=(2.2, 0.2)),
-    "wave": Pose(arm_out=(1.1, 0.12), hand_out=(2.5, 0.05), hand_fore=(0.3, 0.2)),
+    "wave": Pose(arm_out=(1.1, 0.2), hand_out=(2.5, 0.14), hand_fore=(0.3, 0.2)),
     "point": Pose(arm_out=(0.15, 1.35), hand_out=(0.05, 1.5), hand_fore=(0.2, 0.2)),
     "chin": Pose(arm_out=(0.2, 0.1), arm_fore=(0.35, 0.1), hand_out=(-0.55, -0.9), hand_fore=(2.1, 1.2)),
     "pockets": Pose(arm_out=(0.38, 0.38), arm_fore=(-0.15, -0.15), hand_out=(-0.3, -0.3), hand_fore=(0.35, 0.35)),

@@ -244,8 +244,8 @@ def _film(folder: Path, settings: WorldSettings, cast: Cast) -> dict[str, list[d
         stream = container.add_stream("libx264", rate=settings.fps)
         stream.width, stream.height, stream.pix_fmt = spec.width, spec.height, "yuv420p"
         stream.codec_context.gop_size = 48
-        # One thread without look-ahead of its own: with more, the bytes of a file differ from run to run.
-        alone = "threads=1:lookahead-threads=1:sync-lookahead=0"
+        # With more threads, or with code chosen by processor, the bytes of a file differ from run to run.
+        alone = "threads=1:lookahead-threads=1:sync-lookahead=0:cpu-independent=1"
         stream.options = {"crf": str(crf), "preset": "veryfast", "x264-params": alone}
         for number in range(int(spec.seconds * settings.fps)):
             image, views = look(scene, number / settings.fps)

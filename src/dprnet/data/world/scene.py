@@ -48,6 +48,15 @@ class Actor:
     depth: float
     """Factor on the size: below 1 further away."""
     seed: int
+    coat: tuple[float, float] = (0.0, math.inf)
+    """Seconds between which outerwear is worn; otherwise it has been taken off."""
+
+    def worn(self, time: float) -> list[tuple[int, Garment]]:
+        """The garments worn at a time, with their numbers within the scene."""
+        on = self.coat[0] <= time < self.coat[1]
+        return [
+            (self.first + k, garment) for k, garment in enumerate(self.outfit) if on or garment.coarse != "outerwear"
+        ]
 
     def at(self, time: float) -> tuple[Pose, float, float]:
         """Pose, yaw (radians) and place (body heights) at a time."""
@@ -177,9 +186,7 @@ class Scene:
             if not -1.0 * size < left + x * unit < spec.width + 1.0 * size:
                 continue
             joints = joints_of(actor.body, pose, yaw, (left + x * unit, floor - (1 - actor.depth) * 0.25 * unit), size)
-            dressed = [
-                Dressed(g, self.fabrics(g, size, actor.seed), actor.first + k) for k, g in enumerate(actor.outfit)
-            ]
+            dressed = [Dressed(g, self.fabrics(g, size, actor.seed), k) for k, g in actor.worn(time)]
             clothes = wear(dressed, actor.body, joints, spec.light, actor.tucked)
             back, front = carried(actor.bag, actor.body, joints, spec.light, actor.seed)
             found += [

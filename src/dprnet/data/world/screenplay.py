@@ -156,87 +156,132 @@ def _finish(rng: Rng, strength: float) -> Finish:
 
 
 def video_scene(cast: Cast, split: str, seed: int, seconds: float) -> SceneSpec:
-    """A video of a cast: people walk, turn, gesture, leave and come back; the camera zooms, pans and cuts."""
+    """A video of a cast: people walk, turn, gesture, leave and come back; the camera zooms, pans and cuts.
+
+    Twice everybody stands where the camera sees them whole, once with and once without a coat: nearly every garment
+    has a good view somewhere, as a garment that somebody wants to show has.
+    """
     rng = rng_of(split, seed, cast.name, "video")
     width, height = VIDEO_SIZES[int(rng.integers(len(VIDEO_SIZES)))]
     length = between(rng, seconds * 2 / 3, seconds * 4 / 3)
+    shown = (between(rng, 0.0, 0.22) * length, between(rng, 0.68, 0.82) * length)
+    change = between(rng, 0.4, 0.6) * length
+    spread = between(rng, 0.5, 0.62)
     actors = []
     first = 0
     for k, (body, outfit) in enumerate(zip(cast.bodies, cast.outfits, strict=True)):
-        home = (k - (len(cast.bodies) - 1) / 2) * between(rng, 0.42, 0.6)
-        leaves = chance(rng, 0.35) if len(cast.bodies) > 1 else chance(rng, 0.2)
-        beats = _beats(rng, length, home, leaves)
-        wear = int(rng.integers(2**31))
-        actors.append(
-            Actor(body, outfit, first, beats, cast.tucked[k], choose(rng, BAGS), between(rng, 0.86, 1.0), wear)
-        )
+        home = (k - (len(cast.bodies) - 1) / 2) * spread
+        leaves = chance(rng, 0.4 if len(cast.bodies) > 1 else 0.2)
+        beats = _beats(rng, length, home, leaves, shown)
+        coat = (0.0, change) if chance(rng, 0.5) else (change, math.inf)
+        wear, depth = int(rng.integers(2**31)), between(rng, 0.88, 1.0)
+        bag = choose(rng, BAGS) if chance(rng, 0.5) else ""
+        actors.append(Actor(body, outfit, first, beats, cast.tucked[k], bag, depth, wear, coat))
         first += len(outfit)
-    props = (_prop(rng),) if chance(rng, 0.25) else ()
+    props: tuple[tuple[str, float, float, int], ...] = ()
+    if chance(rng, 0.25):
+        at = between(rng, 0.0, 0.12)
+        props = (
+            (
+                choose(rng, PROPS),
+                at if chance(rng, 0.5) else 1 - at,
+                between(rng, 0.12, 0.35),
+                int(rng.integers(2**31)),
+            ),
+        )
     light = Light(between(rng, -0.9, 0.9), between(rng, 0.5, 0.85))
-    shots = _shots(rng, length, actors)
+    # Wide enough for all of them, with their elbows.
+    group = min(0.86, width / height / ((len(actors) - 1) * spread + 0.62))
+    shots = _shots(rng, length, actors, shown, group)
     backdrop = int(rng.integers(2**31))
-    finish = _finish(rng, 0.8)
-    return SceneSpec(cast.name, width, height, length, tuple(actors), shots, backdrop, light, finish, props)
+    return SceneSpec(cast.name, width, height, length, tuple(actors), shots, backdrop, light, _finish(rng, 0.8), props)
 
 
-def _beats(rng: Rng, length: float, home: float, leaves: bool) -> tuple[Beat, ...]:
+SHOWN_S = 1.6
+"""Seconds for which everybody stands to be seen (ours: three key frames at two a second)."""
+SHOWING = {"stand": 3.0, "model": 3.0, "apart": 1.0, "hip": 2.0, "wave": 1.0}
+
+
+def _beats(rng: Rng, length: float, home: float, leaves: bool, shown: tuple[float, float]) -> tuple[Beat, ...]:
     beats: list[Beat] = []
-    time, x, away = 0.0, home, False
-    yaw = _yaw(rng)
-    leave_at = between(rng, 0.3, 0.55) * length if leaves else math.inf
-    while time < length:
-        if time > leave_at and not away:
-            side = 1 if chance(rng, 0.5) else -1
-            beats.append(Beat(time, "walk", x, side * math.pi / 2))
-            time, x, away, leave_at = time + between(rng, 1.6, 2.4), home + side * 2.2, True, math.inf
-            beats.append(Beat(time, "stand", x, side * math.pi / 2))
-            time += between(rng, 0.8, 2.0)
-            beats.append(Beat(time, "walk", x, -side * math.pi / 2))
-            time, x = time + between(rng, 1.6, 2.4), home
-            yaw = between(rng, -0.5, 0.5)
-            continue
-        if chance(rng, 0.3):
-            goal = home + between(rng, -0.35, 0.35)
-            facing = math.pi / 2 * (1 if goal > x else -1) * between(rng, 0.45, 1.0)
-            beats.append(Beat(time, "walk", x, facing))
-            x = goal
-            time += between(rng, 1.2, 2.2)
-        else:
-            beats.append(Beat(time, _action(rng), x, yaw))
-            time += between(rng, 1.2, 3.2)
-        yaw = _yaw(rng) if chance(rng, 0.7) else between(rng, -0.5, 0.5)
-    beats.append(Beat(time, "stand", x, yaw))
+    x = home + between(rng, -0.3, 0.3)
+    first, second = shown
+    _wander(rng, beats, 0.0, first, x, home)
+    _show(rng, beats, first, home)
+    time = first + SHOWN_S
+    if leaves and second - time > 4.0:
+        side = 1 if chance(rng, 0.5) else -1
+        start = time + between(rng, 0.0, 0.3) * (second - time - 4.0)
+        _wander(rng, beats, time, start, home, home)
+        back = second - between(rng, 1.3, 1.9)
+        beats.append(Beat(start, "walk", home, side * math.pi / 2))
+        beats.append(Beat(start + between(rng, 1.3, 1.9), "stand", home + side * 2.2, side * math.pi / 2))
+        beats.append(Beat(back, "walk", home + side * 2.2, -side * math.pi / 2))
+    else:
+        _wander(rng, beats, time, second, home, home)
+    _show(rng, beats, second, home)
+    _wander(rng, beats, second + SHOWN_S, length, home, home)
+    beats.append(Beat(length, "stand", beats[-1].x, between(rng, -0.5, 0.5)))
     return tuple(beats)
 
 
-def _shots(rng: Rng, length: float, actors: list[Actor]) -> tuple[Shot, ...]:
-    shots, time = [], 0.0
-    while time < length - 1.0:
-        here = [actor for actor in actors if abs(actor.at(time + 0.5)[2]) < 0.9] or actors
-        actor = here[int(rng.integers(len(here)))]
-        end = min(length, time + between(rng, 2.5, 6.0))
-        kind = choose(rng, {"full": 4.0, "wide": 1.2, "upper": 2.0, "lower": 0.8, "zoom": 1.5})
-        sizes, level = {
-            "full": ((between(rng, 0.72, 0.88),) * 2, 0.5),
-            "wide": ((between(rng, 0.42, 0.62),) * 2, 0.52),
-            "upper": ((between(rng, 1.15, 1.6),) * 2, 0.72),
-            "lower": ((between(rng, 1.1, 1.4),) * 2, 0.34),
-            "zoom": ((between(rng, 0.6, 0.85), between(rng, 1.1, 1.5)), 0.6),
-        }[kind]
-        sizes = sizes[::-1] if chance(rng, 0.5) else sizes
-        drift = between(rng, -0.12, 0.12)
-        level += between(rng, -0.03, 0.03)
-        group = sum(a.at(time)[2] for a in here) / len(here)
-        start, stop = (actor.at(t)[2] for t in (time + 0.2, end - 0.2))
-        if abs(stop) > 0.9:  # the camera does not follow those who leave
-            start = stop = _clamped(group)
-        if kind in {"wide", "full"} and chance(rng, 0.5):
-            start = stop = _clamped(group)
-        shots.append(Shot(time, (sizes[0], sizes[1]), (level, level + drift * 0.3), (start + drift, stop - drift)))
+def _show(rng: Rng, beats: list[Beat], time: float, home: float) -> None:
+    yaw = between(rng, -0.5, 0.5)
+    action = choose(rng, SHOWING)
+    beats.append(Beat(time, action, home, yaw))
+    beats.append(Beat(time + SHOWN_S - 0.1, action, home, yaw + between(rng, -0.2, 0.2)))
+
+
+def _wander(rng: Rng, beats: list[Beat], time: float, end: float, x: float, home: float) -> None:
+    """Beats from a time until shortly before another."""
+    while time < end - 0.6:
+        if chance(rng, 0.3):
+            goal = home + between(rng, -0.35, 0.35)
+            beats.append(Beat(time, "walk", x, math.pi / 2 * (1 if goal > x else -1) * between(rng, 0.45, 1.0)))
+            x = goal
+        else:
+            beats.append(Beat(time, _action(rng), x, _yaw(rng)))
+        time += between(rng, 1.1, 2.8)
+
+
+def _shots(rng: Rng, length: float, actors: list[Actor], shown: tuple[float, float], group: float) -> tuple[Shot, ...]:
+    shots: list[Shot] = []
+    time = 0.0
+    while time < length - 0.6:
+        coming = next((start for start in shown if abs(start - time) < 0.15), None)
+        if coming is not None:
+            end = min(length, coming + SHOWN_S + between(rng, 0.2, 1.5))
+            size = group * between(rng, 0.93, 1.0)
+            shots.append(Shot(time, (size, size * between(rng, 0.97, 1.0)), (0.5, 0.5), (0.0, 0.0)))
+        else:
+            following = min((start for start in shown if start > time), default=length)
+            end = min(following, time + between(rng, 2.0, 5.0))
+            if following - end < 0.8:
+                end = following
+            shots.append(_free_shot(rng, actors, time, end))
         time = end
     return tuple(shots)
 
 
-def _clamped(x: float) -> float:
-    """The camera does not follow those who leave."""
-    return min(0.9, max(-0.9, x))
+def _free_shot(rng: Rng, actors: list[Actor], time: float, end: float) -> Shot:
+    here = [actor for actor in actors if abs(actor.at(time + 0.5)[2]) < 1.0] or actors
+    actor = here[int(rng.integers(len(here)))]
+    kind = choose(rng, {"full": 4.0, "wide": 1.2, "upper": 2.0, "lower": 0.8, "zoom": 1.5})
+    sizes, level = {
+        "full": ((between(rng, 0.72, 0.88),) * 2, 0.5),
+        "wide": ((between(rng, 0.42, 0.62),) * 2, 0.52),
+        "upper": ((between(rng, 1.15, 1.6),) * 2, 0.72),
+        "lower": ((between(rng, 1.1, 1.4),) * 2, 0.34),
+        "zoom": ((between(rng, 0.6, 0.85), between(rng, 1.1, 1.5)), 0.6),
+    }[kind]
+    if chance(rng, 0.5):
+        sizes = sizes[::-1]
+    drift = between(rng, -0.12, 0.12)
+    level += between(rng, -0.03, 0.03)
+    middle = sum(a.at(time)[2] for a in here) / len(here)
+    start, stop = (actor.at(t)[2] for t in (time + 0.2, end - 0.2))
+    if max(abs(start), abs(stop)) > 1.0:  # the camera does not follow those who leave
+        start = stop = min(0.9, max(-0.9, middle))
+    elif kind in {"wide", "full"} and chance(rng, 0.5):
+        start = stop = middle
+    return Shot(time, (sizes[0], sizes[1]), (level, level + drift * 0.3), (start + drift, stop - drift))

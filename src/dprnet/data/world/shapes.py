@@ -101,8 +101,8 @@ def blob(points: Sequence[Point]) -> skia.Path:
     return path
 
 
-def tube(a: Point, b: Point, ra: float, rb: float, round_end: bool = True) -> skia.Path:
-    """A limb from a to b with radii ra and rb in pixels; round at a, and at b where wanted."""
+def tube(a: Point, b: Point, ra: float, rb: float, round_end: bool = True, round_start: bool = True) -> skia.Path:
+    """A limb from a to b with radii ra and rb in pixels; round where wanted."""
     dx, dy = b[0] - a[0], b[1] - a[1]
     far = math.hypot(dx, dy) or 1e-6
     nx, ny = -dy / far, dx / far
@@ -114,7 +114,8 @@ def tube(a: Point, b: Point, ra: float, rb: float, round_end: bool = True) -> sk
             (a[0] - nx * ra, a[1] - ny * ra),
         ]
     )
-    path.addCircle(a[0], a[1], ra, skia.PathDirection.kCCW)
+    if round_start:
+        path.addCircle(a[0], a[1], ra, skia.PathDirection.kCCW)
     if round_end:
         path.addCircle(b[0], b[1], rb, skia.PathDirection.kCCW)
     return path
