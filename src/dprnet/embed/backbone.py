@@ -10,7 +10,6 @@ import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-import timm
 import torch
 import torchvision
 from torch import Tensor, nn
@@ -79,6 +78,8 @@ class _Timm(Backbone):
     """Any timm model: its pooled features as a map of one cell (so every pooling of ours leaves them as they are)."""
 
     def __init__(self, name: str, pretrained: bool) -> None:
+        import timm  # a second of start-up that no other backbone should cost
+
         try:
             model = timm.create_model(name, pretrained=pretrained, num_classes=0)
         except RuntimeError as error:
