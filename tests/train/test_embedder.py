@@ -13,11 +13,12 @@ pytest.importorskip("pytorch_metric_learning", reason="training needs the extra 
 from dprnet.core.config import load_recipe
 from dprnet.core.errors import BadDataset, BadRecipe, MissingFile
 from dprnet.core.images import cut_out
+from dprnet.data.labelled import Photo
 from dprnet.data.shopset import ShopSet, ShopSetWriter
 from dprnet.embed.embedder import Embedder
-from dprnet.embed.model import EmbedderConfig
-from dprnet.train.embedder import EmbedderRecipe, export_embedder, train_embedder
-from dprnet.train.photos import PhotoSource, load_photos, read_sources, shopset_shots, thin
+from dprnet.embed.model import EmbedderConfig, EmbedderNetwork
+from dprnet.train.embedder import EmbedderRecipe, export_embedder, train_embedder, validation_figures
+from dprnet.train.photos import PhotoCache, PhotoSource, Shot, load_photos, read_sources, shopset_shots, thin
 from dprnet.train.retrieval import LossSettings, SamplingSettings, make_sampler
 from dprnet.train.runs import TrainingDiverged, read_checkpoint
 
@@ -139,6 +140,22 @@ def test_photos_are_cut_out_and_evenly_thinned(shop):
     assert np.abs(cache.images[red][6:18, 8:16].mean((0, 1)) - COLOURS[0]).max() < 12
     frames = [shot.photo.path.name for shot in thin(shopset_shots(ShopSet.open(shop), 9), 2)][:2]
     assert frames == ["street_0000.jpg", "street_0002.jpg"]
+
+
+def test_validation_searches_fronts_whatever_their_place(tmp_path):
+    """The back comes first in the list; the front must still be the gallery, and a plain colour finds itself."""
+    shots = [
+        Shot(Photo(tmp_path / "x.jpg", None, instance, 0, "shop", viewpoint))
+        for instance in ("a", "b")
+        for viewpoint in (1, 0)
+    ]
+    shades = np.array([[250, 0, 0], [200, 0, 0], [0, 0, 250], [0, 0, 200]], np.uint8)
+    images = np.broadcast_to(shades[:, None, None], (4, 32, 32, 3)).copy()
+    network = EmbedderNetwork(EmbedderConfig(size=0, image_size=32, colour=4)).eval()
+    cache = PhotoCache(images, tuple(shots), np.zeros(4, np.int64))
+    assert validation_figures(network, cache) == {"validation_recall_1": 1.0, "validation_recall_1_shop": 1.0}
+    lone = cache.only(np.array([True, False, False, False]))
+    assert validation_figures(network, lone) == {}
 
 
 def test_every_source_gets_its_share(shop):

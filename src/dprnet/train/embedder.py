@@ -36,6 +36,7 @@ Progress = Callable[[int, int, Mapping[str, float]], None]
 """Called with the step, the number of steps and the logged values."""
 
 
+FRONT = 0  # index into VIEWPOINTS
 FIGURES = ("validation_recall_1", "validation_recall_1_shop", "validation_recall_1_video")
 
 
@@ -154,14 +155,17 @@ def read_photos(recipe: EmbedderRecipe, tracker: Tracker = SILENT) -> tuple[Phot
 
 
 def validation_figures(network: EmbedderNetwork, cache: PhotoCache, batch: int = 64) -> dict[str, float]:
-    """Recall@1 of held-out photos: each instance's first shop photo is the gallery, all others of it are queries."""
-    gallery, queries = {}, []
+    """Recall@1 of held-out photos: each instance's first frontal shop photo (else its first) is the gallery, all other
+    photos of it are queries.
+    """
+    gallery: dict[str, int] = {}
     for row, shot in enumerate(cache.shots):
-        if shot.photo.domain == "shop" and shot.photo.instance not in gallery:
-            gallery[shot.photo.instance] = row
-        else:
-            queries.append(row)
-    queries = [row for row in queries if cache.shots[row].photo.instance in gallery]
+        photo, known = shot.photo, gallery.get(shot.photo.instance)
+        better = known is not None and photo.viewpoint == FRONT and cache.shots[known].photo.viewpoint != FRONT
+        if photo.domain == "shop" and (known is None or better):
+            gallery[photo.instance] = row
+    shown = set(gallery.values())
+    queries = [row for row, shot in enumerate(cache.shots) if row not in shown and shot.photo.instance in gallery]
     if not queries:
         return {}
     vectors = []
