@@ -31,11 +31,22 @@ def make(
     from dprnet.core.config import parse_settings
     from dprnet.core.progress import Counted, on_stderr
     from dprnet.data.world.make import WorldSettings, make_world
+    from dprnet.evaluate.measure import measure_difficulty
 
     values = {"split": split, "videos": videos, "stills": stills, "items": items, "seconds": seconds, "seed": seed}
     settings = parse_settings(values | {"texture_folder": textures}, WorldSettings, "world")
-    made = make_world(out, settings, Counted(on_stderr(), "Drawing"), processes)
-    typer.echo(f"{out}: {made.id}")
+    make_world(out, settings, Counted(on_stderr(), "Drawing"), processes)
+    typer.echo("\n".join([str(out), *measure_difficulty(out).lines()]))
+
+
+@app.command()
+def difficulty(
+    data: Annotated[Path, typer.Argument(help="A video-to-shop set.")],
+) -> None:
+    """How hard a set is; with DPRNET_DATA (ImageNet weights) also how far the floor gets."""
+    from dprnet.evaluate.measure import measure_difficulty
+
+    typer.echo("\n".join(measure_difficulty(data).lines()))
 
 
 @app.command()

@@ -5,6 +5,7 @@ A folder is either a video-to-shop set (it holds set.json) or the folder of real
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,10 +16,12 @@ from dprnet.core.progress import SILENT, Progress
 from dprnet.data import ccp
 from dprnet.data.labelled import LabelledImage, world_photos
 from dprnet.data.shopset import META, ShopSet
+from dprnet.data.world.difficulty import Difficulty, difficulty
 from dprnet.detect import Detector
 from dprnet.embed.embedder import Embedder
 from dprnet.evaluate.calibrate import Calibration, calibrate_picking, save_picking
 from dprnet.evaluate.detection import DetectionFigures, evaluate_detection
+from dprnet.evaluate.floors import WEIGHTS, Floor
 from dprnet.evaluate.picking import PickingFigures, evaluate_picking
 from dprnet.evaluate.retrieval import RetrievalFigures, evaluate_retrieval, luma_figures
 from dprnet.evaluate.seen import Seen, detector_identity, see, video_detector
@@ -60,6 +63,12 @@ def measure_retrieval(
     sold = {photo.instance for photo in gallery}
     queries = [photo for photo in photos if photo.domain == "video" and photo.instance in sold]
     return (evaluate_retrieval(embedder, queries, gallery, name=f"{data.name}: true views to shop photos"),)
+
+
+def measure_difficulty(data: Path) -> Difficulty:
+    """How hard a set is; with what the floor reaches, where DPRNET_DATA names the weights that it needs."""
+    floor = Floor() if Path(os.path.expandvars(WEIGHTS)).is_file() else None
+    return difficulty(ShopSet.open(data), floor)
 
 
 def measure_picking(

@@ -1,7 +1,7 @@
 """How hard a set is: the share of good views, what the shop holds, and how far colours and general features get.
 
 The floor is what anybody has without training: a colour histogram beside features of a network that was trained on
-something else. The network is handed in as a function, so that this room needs none.
+something else (`evaluate.floors.Floor`). It is handed in as a function, so that this room needs no network.
 """
 
 from __future__ import annotations
@@ -25,11 +25,9 @@ SMALLEST = 32
 """Pixels; views with a shorter side are no queries (METHODS: measures of picking)."""
 SHORTEST_S = 0.5
 """Seconds; garments seen for less do not count (METHODS: measures of picking)."""
-BINS = 8
-"""Of each colour of the histogram (ours)."""
 
 Describe = Callable[[Sequence[Image]], FloatArray]
-"""Many crops (uint8 RGB of any size) to (N, D) features."""
+"""Many crops (uint8 RGB of any size) to (N, D) features of length 1."""
 
 
 @dataclass(frozen=True)
@@ -161,28 +159,11 @@ def _floor(
         truth.append(items[row["instance"]])
     rows_of_shop = catalogue(shopset)
     photos = [_open(shopset, row["image"]) for row in rows_of_shop]
-    similar = floor_features(queries, describe) @ floor_features(photos, describe).T
+    similar = describe(queries) @ describe(photos).T
     names = np.array([row["item_id"] for row in rows_of_shop])
     hits = [_rank(similar[k], names, item) for k, item in enumerate(truth)]
     at = {n: sum(rank < n for rank in hits) / len(hits) for n in (1, 5)}
     return {"floor_recall_at_1": at[1], "floor_recall_at_5": at[5], "queries": len(hits)}
-
-
-def floor_features(images: Sequence[Image], describe: Describe) -> FloatArray:
-    """(N, D) colour histogram and features side by side, each of length 1/sqrt(2)."""
-    colours = np.stack([_histogram(image) for image in images])
-    features = np.asarray(describe(images), np.float32)
-    features = features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-9)
-    joined: FloatArray = (np.concatenate([colours, features], axis=1) / np.sqrt(2)).astype(np.float32)
-    return joined
-
-
-def _histogram(image: Image) -> FloatArray:
-    """Square roots of the shares of the colours (so that a dot product is the Bhattacharyya coefficient)."""
-    bins = (image.reshape(-1, 3).astype(np.int64) * BINS) // 256
-    index = (bins[:, 0] * BINS + bins[:, 1]) * BINS + bins[:, 2]
-    counts = np.bincount(index, minlength=BINS**3)
-    return np.asarray(np.sqrt(counts / counts.sum()), np.float32)
 
 
 def _rank(similar: FloatArray, names: NDArray[Any], item: str) -> int:
