@@ -6,6 +6,7 @@ import csv
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file
 
 pytest.importorskip("lightning", reason="training needs the extra 'train'")
 pytest.importorskip("pytorch_metric_learning", reason="training needs the extra 'train'")
@@ -103,6 +104,16 @@ def test_the_export_is_the_average_without_the_branch(shop, tmp_path):
     np.testing.assert_allclose(bundle.weights("embedder")["fc.weight"], wanted, atol=1e-3)
     assert bundle.manifest["origin"]["embedder"]["step"] == 2
     assert Embedder.from_bundle(bundle)([np.zeros((9, 9, 3), np.uint8)]).shape == (1, 8)
+
+
+def test_the_export_may_keep_a_share_of_the_start(shop, tmp_path):
+    train_embedder(recipe_of(shop, steps=2, lr=0.1, blend=0.25), tmp_path / "run")
+    bundle = export_embedder(tmp_path / "run", tmp_path / "bundle", "mine")
+    start = load_file(tmp_path / "run" / "start.safetensors")["fc.weight"]
+    state, _ = read_checkpoint(tmp_path / "run" / "checkpoint.safetensors")
+    end = state["average.network.fc.weight"].numpy()
+    assert np.abs(start - end).max() > 0.01
+    np.testing.assert_allclose(bundle.weights("embedder")["fc.weight"], 0.25 * start + 0.75 * end, atol=2e-3)
 
 
 def test_a_loss_that_is_no_number_stops_and_names_the_photos(shop, tmp_path):

@@ -26,7 +26,18 @@ from dprnet.embed.embedder import as_batch, export_weights
 from dprnet.embed.model import EmbedderNetwork
 from dprnet.train.photos import PhotoCache, PhotoSource, load_photos, read_sources
 from dprnet.train.retrieval import EmbedderRecipe, RetrievalTraining, make_sampler, start_network
-from dprnet.train.runs import RECIPE, Average, Run, check_finite, learning_rate, pack, part, read_checkpoint, unpack
+from dprnet.train.runs import (
+    RECIPE,
+    Average,
+    Run,
+    blend,
+    check_finite,
+    learning_rate,
+    pack,
+    part,
+    read_checkpoint,
+    unpack,
+)
 
 __all__ = ["EmbedderRecipe", "export_embedder", "train_embedder"]
 
@@ -115,6 +126,8 @@ def _begin(
     training = RetrievalTraining(recipe, classes).train()
     if not run.step:
         start_network(training.network, recipe, cache)
+        if recipe.blend:
+            run.keep_start(training.network.state_dict())
     average = Average(training, recipe.average)
     optimizer = _optimizer(training, recipe)
     if run.step:
@@ -124,8 +137,9 @@ def _begin(
 
 
 def export_embedder(out: Path, bundle: Path, name: str = "tiny") -> Bundle:
-    """Put the embedder of a run (its averaged weights, as float16) into a bundle; other parts of the bundle stay.
+    """Put the embedder of a run into a bundle; other parts of the bundle stay.
 
+    Its averaged weights, blended with its start where the recipe says so, as float16.
     The classification branch is left behind.
 
     Raises:
@@ -138,7 +152,7 @@ def export_embedder(out: Path, bundle: Path, name: str = "tiny") -> Bundle:
     recipe = parse_settings(json.loads((out / RECIPE).read_text(encoding="utf-8")), EmbedderRecipe, str(out / RECIPE))
     state, step = read_checkpoint(run)
     network = EmbedderNetwork(recipe.network)
-    network.load_state_dict(part(part(state, "average"), "network"))
+    network.load_state_dict(blend(out, part(part(state, "average"), "network"), recipe.blend))
     settings = recipe.network.model_dump(mode="json")
     origin = {"embedder": {"recipe": recipe.model_dump(mode="json"), "step": step, "seed": recipe.seed}}
     return save_pretrained(bundle, name, {"embedder": settings}, {"embedder": export_weights(network)}, origin=origin)

@@ -68,6 +68,7 @@ class EmbedderRecipe(Settings):
     warmup: int = Field(default=100, ge=0)  # steps; ours
     clip: float = Field(default=5.0, gt=0)  # length of the gradient, at most; ours
     average: float = Field(default=0.998, ge=0, lt=1)  # decay of the moving average that is exported; ours
+    blend: float = Field(default=0.0, ge=0, lt=1)  # ours; share of the start in what is exported, see runs.blend
     precision: Literal["32", "bf16"] = "32"
     device: str = "auto"  # auto, cpu, cuda
     validate_every: int = Field(default=500, ge=1)  # steps

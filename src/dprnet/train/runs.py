@@ -3,6 +3,7 @@
 recipe.json              what is trained, with every default filled in
 log.csv                  a row every few steps: step, seconds, learning rate, every term of the loss
 checkpoint.safetensors   network, averaged network, optimiser and step: all that is needed to go on
+start.safetensors        the weights that training began with, where the recipe blends them in afterwards
 """
 
 from __future__ import annotations
@@ -18,18 +19,19 @@ from typing import Any, cast
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from dprnet.core.config import Settings
-from dprnet.core.errors import BadBundle, BadRecipe, DprnetError, NoSpace
+from dprnet.core.errors import BadBundle, BadRecipe, DprnetError, MissingFile, NoSpace
 
 RECIPE = "recipe.json"
 LOG = "log.csv"
 CHECKPOINT = "checkpoint.safetensors"
+START = "start.safetensors"
 FREE_TO_CHANGE = frozenset(
-    {"workers", "checkpoint_every", "log_every", "device", "devices"}
-)  # no result depends on them
+    {"workers", "checkpoint_every", "log_every", "device", "devices", "blend"}
+)  # no trained weight depends on them
 
 State = dict[str, Tensor]
 
@@ -78,6 +80,10 @@ class Run:
         write_atomic(self.checkpoint, save(tensors, metadata={"step": str(step)}))
         return self.checkpoint
 
+    def keep_start(self, state: Mapping[str, Tensor]) -> None:
+        """Write the weights that training begins with, for :func:`blend` afterwards."""
+        write_atomic(self.folder / START, save({name: value.detach().contiguous() for name, value in state.items()}))
+
     def log(self, row: Mapping[str, float]) -> None:
         """Add a row to log.csv; the first row names the columns."""
         path = self.folder / LOG
@@ -87,6 +93,28 @@ class Run:
             if new:
                 writer.writeheader()
             writer.writerow({name: f"{value:.6g}" for name, value in row.items()})
+
+
+def blend(folder: Path, state: State, share: float) -> State:
+    """Weights between those of a run's start and trained ones: ``share`` of the start, the rest of ``state``.
+
+    What is trained on little data forgets some of what its start knew; the mean of both keeps most of the one and of
+    the other (WiSE-FT, Wortsman et al. 2022).
+
+    Raises:
+        MissingFile: the run kept no start.
+        BadBundle: its start is damaged, or of another network.
+    """
+    if not share:
+        return state
+    path = folder / START
+    if not path.is_file():
+        raise MissingFile(path, "the run kept no start to blend with; set blend = 0 or train anew")
+    try:
+        start = load_file(path)
+        return {name: torch.lerp(value, start[name].to(value), share) for name, value in state.items()}
+    except (SafetensorError, KeyError, RuntimeError) as error:
+        raise BadBundle(path, f"not the start of this run ({error})") from None
 
 
 def read_checkpoint(path: Path) -> tuple[State, int]:
