@@ -112,7 +112,10 @@ def blend(folder: Path, state: State, share: float) -> State:
         raise MissingFile(path, "the run kept no start to blend with; set blend = 0 or train anew")
     try:
         start = load_file(path)
-        return {name: torch.lerp(value, start[name].to(value), share) for name, value in state.items()}
+        return {
+            name: torch.lerp(value, start[name].to(value), share) if value.is_floating_point() else value
+            for name, value in state.items()
+        }
     except (SafetensorError, KeyError, RuntimeError) as error:
         raise BadBundle(path, f"not the start of this run ({error})") from None
 
