@@ -66,7 +66,9 @@ def _show(
     indexed = index(catalogue, folder, shop.embedder, progress=progress)
     report, pictures = shop.in_gallery(indexed.folder).search_shown(videos, every=every, progress=progress)
     page, values, _ = write_folder(report, pictures, out, title=name.capitalize())
-    return Shown(name, len(report.picks), int(report.picks.picked.sum()), _count(report), page, values)
+    return Shown(
+        name, int((~report.picks.doubtful).sum()), int(report.picks.picked.sum()), _count(report), page, values
+    )
 
 
 def _count(report: Report) -> int:

@@ -169,6 +169,20 @@ def test_truth_is_checked_like_detections() -> None:
         replace(truth(), ignore_xyxy=np.zeros((0, 5), np.float32))
 
 
+def test_a_garment_that_the_detector_is_sure_of_in_no_view_is_doubtful() -> None:
+    seen = detections(4)  # scores 0, 0.1, 0.2, 0.3
+    picks = Picks(
+        detections=seen,
+        instance=np.array([0, 0, 1, 2]),
+        failing=np.zeros((4, 3), bool),
+        best=np.array([1, 2, 3]),
+        picked=np.array([False, False, True]),
+        min_score=0.2,
+    )
+    assert picks.doubtful.tolist() == [True, True, False]
+    assert replace(picks, min_score=0.15).doubtful.tolist() == [True, False, False]
+
+
 def test_a_report_is_partial_where_any_video_is() -> None:
     whole = Source("a.mp4", "", 8, 8, 1.0)
     picks = TestPicks().picks()

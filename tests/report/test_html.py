@@ -2,12 +2,13 @@ import base64
 import hashlib
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
 import pytest
 
-from dprnet.report import Pictures, render_html, write_html
+from dprnet.report import Pictures, render_html, report_json, write_html
 from dprnet.report.page import LOST_SHOWN, clock, safe_link
 
 HOSTILE = (
@@ -176,3 +177,13 @@ def test_no_garments_is_said(make_report):
 
 def test_an_hour_is_an_hour():
     assert clock(3599.96) == "1:00:00.0"
+
+
+def test_doubtful_garments_are_counted_but_not_shown(make_report):
+    report = make_report()
+    doubtful = replace(report, picks=replace(report.picks, min_score=0.9, picked=np.zeros(3, bool)))
+    page = render_html(doubtful, Pictures())
+    assert "3 things that the detector took for a garment" in page
+    assert 'id="g1"' not in page
+    assert "No garment was found" in page
+    assert [garment["status"] for garment in report_json(doubtful)["garments"]] == ["doubtful"] * 3

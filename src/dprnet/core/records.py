@@ -189,6 +189,13 @@ class Picks:
         """(I) the best view of each garment."""
         return self.detections[self.best]
 
+    @property
+    def doubtful(self) -> BoolArray:
+        """(I,) True where the detector is sure of no view (none above ``min_score``): most likely no garment at all."""
+        sure = np.zeros(len(self), bool)
+        sure[self.instance[self.detections.scores > np.float32(self.min_score)]] = True
+        return ~sure
+
     def members(self, garment: int) -> IntArray:
         """Indices into detections of all views of a garment, in order of time."""
         rows: IntArray = np.flatnonzero(self.instance == garment)

@@ -43,7 +43,7 @@ class Cutter:
         """What went wrong, by video."""
         self._paths, self._picks, self._limits, self._watch, self._progress = paths, picks, limits, watch, progress
         self._garment_of = {int(picks.best[garment]): int(garment) for garment in wanted}
-        self._rows = sorted({int(row) for row in picks.best} | set(lost))
+        self._rows = sorted({int(row) for row in picks.best[~picks.doubtful]} | set(lost))
 
     def crops(self) -> Iterator[Image]:
         """Full-size crops of the best views that are to be embedded."""
@@ -69,14 +69,15 @@ class Cutter:
                 self.notes[number] = f"the best views could not all be cut out: {error}"
 
     def best_views(self) -> tuple[Image | None, ...]:
-        """The small crop of each garment's best view; None where its frame could not be decoded again."""
+        """The small crop of each garment's best view; None where its frame could not be decoded
+        again, and for doubtful garments."""
         return tuple(self.pictures.get(int(row)) for row in self._picks.best)
 
 
 def lost_views(picks: Picks, per_garment: int) -> list[int]:
     """Some of the views that were not picked, evenly over the time of each garment."""
     rows: list[int] = []
-    for garment in range(len(picks) if per_garment else 0):
+    for garment in np.flatnonzero(~picks.doubtful).tolist() if per_garment else ():
         others = [int(row) for row in picks.members(garment) if row != picks.best[garment]]
         places = np.unique(np.linspace(0, len(others) - 1, min(per_garment, len(others))).round().astype(int))
         rows.extend(others[place] for place in places)

@@ -148,7 +148,7 @@ class VideoToShop:
             picks = self._pick(seen, as_one, until)
         pictures, embeddings = Pictures(), None
         if until not in {"detect", "pick"}:
-            wanted = np.arange(len(picks)) if fallback == "best" else np.flatnonzero(picks.picked)
+            wanted = np.flatnonzero(~picks.doubtful if fallback == "best" else picks.picked)
             with watch("embed"):
                 cutter = Cutter(paths, picks, wanted, lost_views(picks, lost), self.limits, watch, progress)
                 embeddings = Embeddings(self.embedder(cutter.crops()), tuple(str(garment) for garment in cutter.order))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+
 from dprnet.core.classes import COARSE_CLASSES
 from dprnet.core.errors import printable
 from dprnet.core.records import Report
@@ -31,10 +33,11 @@ def summary(report: Report) -> str:
         for source in report.sources
         if source.status != "complete"
     ]
-    counted = f"{len(picks)} garments, {int(picks.picked.sum())} in a good view"
+    shown = np.flatnonzero(~picks.doubtful)
+    counted = f"{len(shown)} garments, {int(picks.picked.sum())} in a good view"
     lines.append(f"{counted}, {sum(map(len, report.matches.items))} matches")
-    for garment, best in enumerate(picks.best):
-        view = picks.detections[[int(best)]]
+    for garment in shown.tolist():
+        view = picks.detections[[int(picks.best[garment])]]
         lines.append(
             f"  {garment}  {COARSE_CLASSES[int(view.labels[0])]:<10} best at {clock(float(view.time_s[0]))}, "
             f"quality {float(view.overall[0]):.2f}{_match(report, garment)}"

@@ -13,6 +13,8 @@ from importlib.resources import files
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from dprnet.core.records import Report
 from dprnet.report.json_report import write_whole
 from dprnet.report.page import card_of, clock, track_of
@@ -36,7 +38,8 @@ def render_html(report: Report, pictures: Pictures, *, title: str = "") -> str:
     """The page as text."""
     style = (files("dprnet.report") / "templates" / "report.css").read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(style.encode("utf-8")).digest()).decode("ascii")
-    cards = [card_of(report, pictures, garment) for garment in range(len(report.picks))]
+    shown = np.flatnonzero(~report.picks.doubtful).tolist()
+    cards = {garment: card_of(report, pictures, garment) for garment in shown}
     names = [PurePath(source.path).name or source.path for source in report.sources]
     return _template().render(
         title=title or (names[0] if len(names) == 1 else f"{len(names)} videos"),
@@ -44,13 +47,14 @@ def render_html(report: Report, pictures: Pictures, *, title: str = "") -> str:
         names=names,
         style=style,
         style_hash=digest,
-        picked=[card for card in cards if card.picked],
-        seen=[card for card in cards if not card.picked],
+        picked=[card for card in cards.values() if card.picked],
+        seen=[card for card in cards.values() if not card.picked],
+        doubtful=len(report.picks) - len(cards),
         tracks=[track_of(report, cards, source) for source in range(len(report.sources))],
-        matches=sum(len(card.offers) for card in cards),
+        matches=sum(len(card.offers) for card in cards.values()),
         duration=clock(sum(source.duration_s for source in report.sources)),
         frames=sum(source.frames for source in report.sources),
-        calibrated=any(card.decision for card in cards),
+        calibrated=any(card.decision for card in cards.values()),
     )
 
 

@@ -65,7 +65,7 @@ def _garment(report: Report, garment: int, pixels: bool) -> dict[str, Any]:
     return {
         "garment": garment,
         "label": COARSE_CLASSES[int(picks.detections.labels[best])],
-        "status": "picked" if picks.picked[garment] else "seen",
+        "status": "picked" if picks.picked[garment] else "doubtful" if picks.doubtful[garment] else "seen",
         "first_seen_s": _exact(first),
         "last_seen_s": _exact(last),
         "spans": [

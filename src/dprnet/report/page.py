@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any
@@ -186,8 +186,8 @@ def _offer(match: Match, pictures: Pictures) -> Offer:
     )
 
 
-def track_of(report: Report, cards: list[Card], source: int) -> Track:
-    """The timeline of one video, with a lane for each garment that is seen in it."""
+def track_of(report: Report, cards: Mapping[int, Card], source: int) -> Track:
+    """The timeline of one video, with a lane for each of the garments (by number) that is seen in it."""
     video = report.sources[source]
     length = max(video.duration_s, 1e-3)
     return Track(
@@ -200,9 +200,9 @@ def track_of(report: Report, cards: list[Card], source: int) -> Track:
     )
 
 
-def _lanes(report: Report, cards: list[Card], source: int, length: float) -> Iterator[Lane]:
+def _lanes(report: Report, cards: Mapping[int, Card], source: int, length: float) -> Iterator[Lane]:
     picks = report.picks
-    for garment, card in enumerate(cards):
+    for garment, card in cards.items():
         seen = [span for span in spans(report, garment) if span.source == source]
         if not seen:
             continue
