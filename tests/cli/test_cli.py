@@ -126,6 +126,10 @@ def test_check_of_a_recipe(tmp_path, capsys):
 def test_ctrl_c_is_130_and_leaves_no_process(random_bundle, moving_square, tmp_path):
     many = [str(moving_square)] * 400
     command = [sys.executable, "-m", "dprnet", "search", *many, "--bundle", str(random_bundle), "--every", "1f"]
+    # A shell that started the tests in the background has them ignore Ctrl-C, and children inherit that.
+    listening = "import runpy, signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    code = f"{listening}; runpy.run_module('dprnet', None, '__main__')"
+    command[1:3] = ["-c", code]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True) as process:
         assert process.stderr is not None
         for line in process.stderr:
