@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from dprnet.core.bundle import Bundle
@@ -54,10 +55,11 @@ def labelled_images(data: Path, split: str) -> list[LabelledImage]:
 def measure_retrieval(
     bundle: Bundle, data: Path, *, split: str = "test", device: str = "cpu"
 ) -> tuple[RetrievalFigures, ...]:
-    """Recall of garments in shop photos: a set's true views, or backs and other views of the real catalogue."""
+    """Recall of garments in shop photos: a set's true views, or the real catalogue's other views beside the floor."""
     embedder = Embedder.from_bundle(bundle, device=device)
     if not (data / META).is_file():
-        return luma_figures(embedder, data, split)
+        floor = luma_figures(Floor(data / "weights" / Path(WEIGHTS).name), data, split)
+        return (*luma_figures(embedder, data, split), *(replace(one, name=f"floor, {one.name}") for one in floor))
     photos = world_photos(ShopSet.open(data))
     gallery = [photo for photo in photos if photo.domain == "shop"]
     sold = {photo.instance for photo in gallery}
