@@ -3,5 +3,6 @@
 from dprnet.pick.clustering import cluster, cosine_dissimilarity
 from dprnet.pick.config import PickConfig
 from dprnet.pick.picking import pick
+from dprnet.pick.stream import PickEvent, PickStream
 
-__all__ = ["PickConfig", "cluster", "cosine_dissimilarity", "pick"]
+__all__ = ["PickConfig", "PickEvent", "PickStream", "cluster", "cosine_dissimilarity", "pick"]
