@@ -107,3 +107,44 @@ def small_catalogue(tmp_path_factory: pytest.TempPathFactory) -> Path:
             rows.append(f"{name},{photo},top,The {name} top,https://shop.example/{name},{10 + number}.00")
     (folder / "catalogue.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
     return folder / "catalogue.csv"
+
+
+@pytest.fixture(scope="session")
+def deepfashion2(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small set in the form of DeepFashion2, without faults.
+
+    Pair p (1 to 4): a photo of a user and one of a shop, each with a plain rectangle of the pair's colour, which is one
+    garment (style 1); the user's photo also shows trousers of style 0. The splits hold the same.
+    """
+    import json
+
+    import numpy as np
+    from PIL import Image
+
+    from dprnet.data.deepfashion2_files import CATEGORIES, LANDMARKS
+
+    def item(category: int, style: int, box: list[int], **columns: object) -> dict[str, object]:
+        marks = [box[0], box[1], 2] * LANDMARKS[category - 1]
+        values = {"category_name": CATEGORIES[category - 1], "category_id": category, "style": style}
+        labels = {"scale": 2, "occlusion": 1, "zoom_in": 1, "viewpoint": 2, "segmentation": []}
+        return {**values, **labels, "bounding_box": box, "landmarks": marks, **columns}
+
+    root = tmp_path_factory.mktemp("deepfashion2")
+    for split in ("train", "validation"):
+        for part in ("image", "annos"):
+            (root / split / part).mkdir(parents=True)
+        for number in range(8):
+            pair, shop = number % 4 + 1, number >= 4
+            stem = f"{number + 1:06d}"
+            image = np.full((96, 64, 3), 128, np.uint8)
+            image[10:50, 8:56] = (60 * pair, 250 - 60 * pair, 30 * pair)
+            marks = [8, 10, 2] * LANDMARKS[pair - 1]
+            cut = {"landmarks": [*marks[:-3], 0, 0, 0], "zoom_in": 3} if shop and pair == 1 else {}
+            items = {"item1": item(pair, 1, [8, 10, 56, 50], viewpoint=1 if shop else 2, **cut)}
+            if not shop:
+                image[50:90, 16:48] = (20, 20, 60)
+                items["item2"] = item(8, 0, [16, 50, 48, 90], occlusion=3, viewpoint=3)
+            Image.fromarray(image).save(root / split / "image" / f"{stem}.jpg", quality=95)
+            values = {"source": "shop" if shop else "user", "pair_id": pair, **items}
+            (root / split / "annos" / f"{stem}.json").write_text(json.dumps(values))
+    return root
