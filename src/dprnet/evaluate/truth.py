@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -33,6 +34,8 @@ class VideoTruth:
     cut_off: FloatArray
     items: Mapping[int, str | None] = field(default_factory=dict)
     """The catalogue item of each instance, or None where the shop has none."""
+    also: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
+    """Further items that are as right (the same garment under other ids); ``also`` in an instance's attributes."""
     ignored_frame: IntArray = field(default_factory=lambda: np.zeros(0, np.int64))
     ignored_xyxy: FloatArray = field(default_factory=lambda: np.zeros((0, 4), np.float32))
 
@@ -50,6 +53,11 @@ class VideoTruth:
         large = self.instance[sides.min(axis=1) >= SMALLEST_PX]
         numbers, frames = np.unique(large, return_counts=True)
         return tuple(int(n) for n, seen in zip(numbers, frames, strict=True) if seen * frame_s >= VISIBLE_S - 1e-6)
+
+    def right_items(self, instance: int) -> tuple[str, ...]:
+        """All items that are right for an instance, its own first; empty where the shop has none."""
+        item = self.items.get(instance)
+        return () if item is None else (item, *self.also.get(instance, ()))
 
     def views(self, detections: Detections) -> IntArray:
         """(N,) the true view that each detection shows, or -1."""
@@ -89,9 +97,12 @@ def video_truths(shopset: ShopSet, names: tuple[str, ...] | None = None) -> list
     where = np.array(ignored["video"].to_pylist(), object)
     regions = np.stack([ignored[key].to_numpy() for key in ("x1", "y1", "x2", "y2")], axis=1).astype(np.float32)
     items: dict[str, dict[int, str | None]] = {name: {} for name in names}
-    for row in shopset.instances.select(["video", "instance", "item_id"]).to_pylist():
+    also: dict[str, dict[int, tuple[str, ...]]] = {name: {} for name in names}
+    for row in shopset.instances.select(["video", "instance", "item_id", "attributes"]).to_pylist():
         if row["video"] in items:
             items[row["video"]][row["instance"]] = row["item_id"] or None
+            if more := _also(row["attributes"]):
+                also[row["video"]][row["instance"]] = more
     found = []
     for name in names:
         rows, places = np.flatnonzero(video == name), np.flatnonzero(where == name)
@@ -108,8 +119,20 @@ def video_truths(shopset: ShopSet, names: tuple[str, ...] | None = None) -> list
                 occluded=columns["occluded"][rows].astype(np.float32),
                 cut_off=columns["cut_off"][rows].astype(np.float32),
                 items=items[name],
+                also=also[name],
                 ignored_frame=ignored["frame_index"].to_numpy()[places].astype(np.int64),
                 ignored_xyxy=regions[places],
             )
         )
     return found
+
+
+def _also(attributes: str | None) -> tuple[str, ...]:
+    """The further right items in the attributes (JSON) of an instance.
+
+    >>> _also('{"also": ["A2", "A3"], "print": "dots"}'), _also(None)
+    (('A2', 'A3'), ())
+    """
+    if not attributes or '"also"' not in attributes:
+        return ()
+    return tuple(str(item) for item in json.loads(attributes).get("also", ()))
