@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import tomllib
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,10 +38,9 @@ def check(path: Path | str) -> Checked:
     if not path.exists():
         raise MissingFile(path, "no such file or folder")
     if path.is_dir():
-        kinds = {MANIFEST: _bundle, GALLERY_CARD: _gallery, SET_META: _data_set}
-        reader = next((reader for name, reader in kinds.items() if (path / name).is_file()), _catalogue)
+        reader = next((reader for name, reader in _FOLDERS.items() if (path / name).exists()), _catalogue)
         return reader(path)
-    by_suffix = {".toml": _recipe, ".json": _report} | dict.fromkeys(TABLES, _catalogue)
+    by_suffix = {".toml": _recipe, ".json": _json} | dict.fromkeys(TABLES, _catalogue)
     return by_suffix.get(path.suffix.lower(), _video)(path)
 
 
@@ -78,6 +79,35 @@ def _data_set(path: Path) -> Checked:
     return Checked("data set", f"{len(made.videos)} videos, id {made.id}", tuple(map(str, check_set(path))))
 
 
+def _deepfashion2(path: Path) -> Checked:
+    from dprnet.data.deepfashion2_check import check_deepfashion2
+
+    splits = [split for split in ("train", "validation") if (path / split / "annos").is_dir()] or [""]
+    checked = {split: check_deepfashion2(path, split) for split in splits}
+    told = "; ".join(f"{split} {found.told()}".strip() for split, found in checked.items())
+    problems = [f"{split}: {line}" if split else line for split, found in checked.items() for line in found.problems]
+    return Checked("data set", f"DeepFashion2, {told}", tuple(problems))
+
+
+def _coco(path: Path) -> Checked:
+    from dprnet.data.coco_check import check_coco
+
+    told, problems = check_coco(path)
+    return Checked("data set", f"COCO, {told}", tuple(problems))
+
+
+def _ccp(path: Path) -> Checked:
+    from dprnet.data import ccp
+
+    return Checked("data set", "Clothing Co-Parsing", tuple(ccp.check_ccp(path)))
+
+
+def _luma(path: Path) -> Checked:
+    from dprnet.data import luma
+
+    return Checked("data set", "luma, shop photos", tuple(luma.check_luma(path)))
+
+
 def _bundle(path: Path) -> Checked:
     from dprnet.detect import Detector
     from dprnet.embed.embedder import Embedder
@@ -104,8 +134,32 @@ def _recipe(path: Path) -> Checked:
     return Checked("recipe", f"trains the {'embedder' if is_embedder else 'detector'} for {steps} steps")
 
 
+def _json(path: Path) -> Checked:
+    from dprnet.data.coco_files import looks_like_coco
+
+    try:
+        coco = looks_like_coco(json.loads(path.read_bytes()))
+    except (OSError, ValueError, RecursionError):
+        coco = False
+    return (_coco if coco else _report)(path)
+
+
 def _report(path: Path) -> Checked:
     from dprnet.report import read_json
 
     report = read_json(path)
     return Checked("report", f"{len(report.picks)} garments of {len(report.sources)} videos, {report.status}")
+
+
+# What a folder is, by a file or folder in it.
+_FOLDERS: Mapping[str, Callable[[Path], Checked]] = {
+    MANIFEST: _bundle,
+    GALLERY_CARD: _gallery,
+    SET_META: _data_set,
+    "annos": _deepfashion2,
+    "train/annos": _deepfashion2,
+    "validation/annos": _deepfashion2,
+    "annotations": _coco,
+    "masks": _ccp,
+    "front_back_pairs.csv": _luma,
+}

@@ -5,11 +5,12 @@ What step s trains on depends on seed and s alone, never on what was drawn befor
 
 from __future__ import annotations
 
+import bisect
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, overload
 
 import numpy as np
 import torch
@@ -19,9 +20,11 @@ from pydantic import Field
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
+from dprnet.core.classes import UNLABELLED
 from dprnet.core.config import Settings
 from dprnet.core.errors import BadDataset, BadRecipe, MissingFile
-from dprnet.core.records import Truth
+from dprnet.core.records import IntArray, Truth
+from dprnet.data.deepfashion2 import DeepFashion2
 from dprnet.data.labelled import LabelledImage
 from dprnet.data.transforms import DetectionAugment
 from dprnet.detect.model import fit
@@ -33,45 +36,110 @@ Example = tuple[Tensor, Truth, str]
 class DataSource(Settings):
     """One set of images to draw from."""
 
-    kind: Literal["ccp", "shopset"]
-    path: str  # $DPRNET_DATA is expanded
-    split: str = "train"  # of ccp
+    kind: Literal["ccp", "shopset", "deepfashion2", "coco", "luma"]
+    path: str  # a folder, of coco also a file; $DPRNET_DATA is expanded
+    split: str = "train"  # of ccp, deepfashion2 and luma
     weight: float = Field(default=1.0, gt=0)  # how often it is drawn, relative to the others
+    classes: Literal["coarse", "own"] = "coarse"  # own: DeepFashion2's 13, which the network's classes then must name
+    without: tuple[Literal["viewpoint", "occlusion", "crop", "instance"], ...] = ()  # branches it does not teach
 
 
-def gather(sources: tuple[DataSource, ...]) -> tuple[list[LabelledImage], NDArray[np.float64], int]:
-    """Images of all sources, the chance of drawing each, and the number of instances.
+class Gathered(Sequence[LabelledImage]):
+    """The images of several sources one after another, their instances numbered through: (source, number) -> 0, 1 ...
 
-    Instances of several sources are numbered through: (source, number) -> 0, 1, 2 ...
+    An image is put together when it is asked for, so that a source which holds little stays small.
     """
-    images: list[LabelledImage] = []
+
+    def __init__(self) -> None:
+        self.parts: list[tuple[Sequence[LabelledImage], IntArray, int, tuple[str, ...]]] = []
+        self.ends = [0]
+        self.instances = 0
+
+    def add(self, found: Sequence[LabelledImage], without: tuple[str, ...] = ()) -> None:
+        """Append a source; labels of the branches in ``without`` become -1."""
+        known = np.zeros(0, np.int64) if "instance" in without else instance_numbers(found)
+        self.parts.append((found, known, self.instances, without))
+        self.instances += len(known)
+        self.ends.append(self.ends[-1] + len(found))
+
+    def __len__(self) -> int:
+        return self.ends[-1]
+
+    @overload
+    def __getitem__(self, row: int) -> LabelledImage: ...
+    @overload
+    def __getitem__(self, row: slice) -> list[LabelledImage]: ...
+    def __getitem__(self, row: int | slice) -> LabelledImage | list[LabelledImage]:
+        """Image ``row``; a slice gives a list."""
+        if isinstance(row, slice):
+            return [self[number] for number in range(*row.indices(len(self)))]
+        row = range(len(self))[row]
+        part = bisect.bisect_right(self.ends, row) - 1
+        found, known, before, without = self.parts[part]
+        image = found[row - self.ends[part]]
+        columns: dict[str, Any] = {name: np.full(len(image.truth), UNLABELLED, np.int64) for name in without}
+        if "instance" not in without:
+            own = image.truth.instance
+            columns["instance"] = np.where(own >= 0, np.searchsorted(known, own) + before, UNLABELLED).astype(np.int64)
+        return replace(image, truth=replace(image.truth, **columns))
+
+
+def instance_numbers(found: Sequence[LabelledImage]) -> IntArray:
+    """All numbers of instances that occur in a source, ascending."""
+    if isinstance(found, DeepFashion2):
+        return np.arange(found.instances)
+    known = np.unique(np.concatenate([image.truth.instance for image in found]))
+    return known[known >= 0]
+
+
+def gather(sources: tuple[DataSource, ...]) -> tuple[Any, NDArray[np.float64], int]:
+    """Images of all sources (:class:`Gathered`), the chance of drawing each, and the number of instances.
+
+    Raises:
+        MissingFile, BadDataset: a source is missing, damaged or empty.
+        BadRecipe: the sources do not agree on their classes.
+    """
+    if len({source.classes for source in sources}) > 1:
+        raise BadRecipe("data", "sources with classes = 'own' and 'coarse' cannot be mixed; choose one of them for all")
+    images = Gathered()
     chances: list[NDArray[np.float64]] = []
-    instances = 0
     for source in sources:
         found = read_source(source)
         if not found:
             raise BadDataset(source.path, f"no labelled images ({source.kind}, split '{source.split}')")
-        known = np.unique(np.concatenate([image.truth.instance for image in found]))
-        known = known[known >= 0]
-        for image in found:
-            own = image.truth.instance
-            number = np.where(own >= 0, np.searchsorted(known, own) + instances, -1).astype(np.int64)
-            images.append(replace(image, truth=replace(image.truth, instance=number)))
-        instances += len(known)
+        images.add(found, source.without)
         chances.append(np.full(len(found), source.weight / len(found)))
     weights = np.concatenate(chances)
-    return images, weights / weights.sum(), instances
+    return images, weights / weights.sum(), images.instances
 
 
-def read_source(source: DataSource) -> list[LabelledImage]:
-    """The labelled images of one source."""
+def read_source(source: DataSource) -> Sequence[LabelledImage]:
+    """The labelled images of one source.
+
+    Raises:
+        MissingFile: no such folder or file.
+        BadDataset: as the reader of its kind.
+        BadRecipe: a kind that has no classes of its own.
+    """
     path = Path(os.path.expandvars(source.path))
-    if not path.is_dir():
+    if not path.exists():
         raise MissingFile(path, "no such data folder (is DPRNET_DATA set?); see [[data]] in the recipe")
+    if source.kind == "deepfashion2":
+        return DeepFashion2(path, source.split, classes=source.classes)
+    if source.classes == "own":
+        raise BadRecipe("data.classes", f"'{source.kind}' has no classes of its own; only deepfashion2 has")
     if source.kind == "ccp":
         from dprnet.data import ccp
 
         return ccp.labelled_images(path, source.split)
+    if source.kind == "coco":
+        from dprnet.data.coco import read_coco
+
+        return read_coco(path)
+    if source.kind == "luma":
+        from dprnet.data.luma_views import labelled_images
+
+        return labelled_images(path, source.split)
     from dprnet.data.shopset import ShopSet
 
     return ShopSet.open(path).stills()
@@ -98,7 +166,7 @@ class Examples(Dataset[Example]):
 
     def __init__(
         self,
-        images: list[LabelledImage],
+        images: Sequence[LabelledImage],
         chances: NDArray[np.float64],
         augment: DetectionAugment,
         *,
