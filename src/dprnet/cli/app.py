@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 
 from dprnet import __version__
-from dprnet.cli import calibrate, check, demo, evaluate, index, search, train, world
+from dprnet.cli import calibrate, check, demo, evaluate, index, search, serve, train, world
 from dprnet.core.errors import DprnetError
 
 DONE, MENDABLE, INTERRUPTED = 0, 2, 130
@@ -32,6 +32,7 @@ app.command("demo")(demo.demo)
 app.command("index")(index.index)
 app.command("search")(search.search)
 app.command("check")(check.check)
+app.command("serve")(serve.serve)
 app.add_typer(train.app, name="train")
 app.add_typer(evaluate.app, name="evaluate")
 app.add_typer(calibrate.app, name="calibrate")

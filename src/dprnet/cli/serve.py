@@ -1,0 +1,51 @@
+"""``dprnet serve``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from dprnet.cli.common import BundleOption, DeviceOption
+
+
+def serve(
+    folder: Annotated[Path, typer.Option("--folder", help="Folder of its jobs, results and galleries.")] = Path(
+        "service"
+    ),
+    gallery: Annotated[
+        list[str] | None, typer.Option("--gallery", metavar="[NAME=]PATH", help="A gallery to offer; may be repeated.")
+    ] = None,
+    samples: Annotated[Path | None, typer.Option("--samples", help="Folder of videos that the page offers.")] = None,
+    host: Annotated[str, typer.Option("--host", help="Address to listen on; any but this machine's wants a key.")] = (
+        "127.0.0.1"
+    ),
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="Port; 0 takes a free one.")] = 8000,
+    name: Annotated[
+        list[str] | None, typer.Option("--name", help="Host name under which it is reached; may be repeated.")
+    ] = None,
+    api_key_file: Annotated[
+        Path | None, typer.Option("--api-key-file", help="File that holds the API key; or set DPRNET_API_KEY.")
+    ] = None,
+    keep: Annotated[float, typer.Option("--keep", min=0.01, help="Hours after which a job and its media go.")] = 24.0,
+    workers: Annotated[int, typer.Option("--workers", min=0, max=64, help="Processes that search videos.")] = 1,
+    threads: Annotated[int, typer.Option("--threads", min=0, help="Threads of a worker's networks; 0: all.")] = 0,
+    bundle: BundleOption = "tiny",
+    device: DeviceOption = "cpu",
+) -> None:
+    """Offer the search as an HTTP service with a page; results and videos are deleted after a day."""
+    from dprnet.core.config import parse_settings
+    from dprnet.service.config import ServiceConfig, named_galleries, read_key
+    from dprnet.service.server import serve as run
+
+    values: dict[str, Any] = {
+        "folder": folder,
+        "samples": samples,
+        "host": host,
+        "port": port,
+        "names": tuple(name or ()),
+    }
+    values |= {"workers": workers, "threads": threads, "bundle": bundle, "device": device, "keep_s": 3600 * keep}
+    values |= {"galleries": named_galleries(gallery or ()), "api_key": read_key(api_key_file)}
+    run(parse_settings(values, ServiceConfig, "serve"), lambda address: typer.echo(address))

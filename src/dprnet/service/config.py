@@ -1,0 +1,147 @@
+"""Settings of the service."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+from pydantic import Field, SecretStr, field_validator, model_validator
+
+from dprnet.core.config import Settings
+from dprnet.core.errors import BadRecipe, MissingFile
+from dprnet.decode import DecodeLimits
+
+NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
+MIN_KEY_CHARS = 16
+
+
+class ServiceConfig(Settings):
+    """Where the service listens, what it may use, and how long it keeps what it was given."""
+
+    folder: Path
+    """Its own folder: the table of jobs, uploads, results, photos of items that were added."""
+    host: str = "127.0.0.1"  # ours: nobody else, until a key is set
+    port: int = Field(8000, ge=0, le=65535)
+    api_key: SecretStr | None = None
+    bundle: str = "tiny"
+    device: str = "cpu"
+    galleries: dict[str, Path] = Field(default_factory=dict)
+    """By the name under which they are offered; those in ``folder/galleries`` are found by themselves."""
+    samples: Path | None = None
+    """A folder of videos that the page offers to try."""
+    names: tuple[str, ...] = ()
+    """Host names under which it is reached, beside its address; a request for another is refused."""
+
+    workers: int = Field(1, ge=0, le=64)  # ours: one keeps two cores busy, decoding included
+    threads: int = Field(0, ge=0)  # ours: of a worker's networks; 0 leaves it to torch
+    lease_s: float = Field(30.0, gt=0)  # ours: a worker that gave no sign for so long is taken for dead
+    attempts: int = Field(3, ge=1)  # ours: a video that killed three workers is not tried again
+    max_job_s: float = Field(3600.0, gt=0)  # ours: then the worker gives up by itself
+
+    keep_s: float = Field(24 * 3600.0, gt=0)  # ours: videos show people; a day is enough to look at the result
+    max_queue: int = Field(50, ge=1)  # ours: jobs waiting; more would wait for hours on two cores
+    max_uploads: int = Field(8, ge=1)  # ours: videos coming in at once
+    max_searches: int = Field(8, ge=1)  # ours: image searches that may wait for the one that runs
+    max_streams: int = Field(100, ge=1)  # ours: pages that follow a job at once
+
+    max_video_bytes: int = Field(1 << 30, gt=0)  # ours: half an hour of phone video
+    max_image_bytes: int = Field(32 << 20, gt=0)  # ours: a camera's JPEG
+    max_image_pixels: int = Field(50_000_000, gt=0)  # ours: a phone's largest
+    max_duration_s: float = Field(3600.0, gt=0)  # ours: an hour of video is some half hour of work
+    max_video_pixels: int = Field(4096 * 2304, gt=0)  # ours: 4K, with the padding codecs add
+    silence_s: float = Field(20.0, gt=0)  # ours: seconds without one byte of a body after which we stop listening
+
+    @field_validator("galleries")
+    @classmethod
+    def _names(cls, value: dict[str, Path]) -> dict[str, Path]:
+        for name in value:
+            if not re.fullmatch(NAME, name):
+                raise ValueError(f"gallery name {name!r}: letters, digits, '.', '-', '_' only, at most 64")
+        return value
+
+    @model_validator(mode="after")
+    def _locked(self) -> ServiceConfig:
+        if self.api_key is not None and len(self.api_key.get_secret_value()) < MIN_KEY_CHARS:
+            raise ValueError(f"the API key is shorter than {MIN_KEY_CHARS} characters")
+        return self
+
+    def refuse_open_door(self) -> None:
+        """Raise unless only this machine can reach the service, or a key is set.
+
+        Raises:
+            BadRecipe: bound to another address without a key.
+        """
+        if self.api_key is None and not is_loopback(self.host):
+            raise BadRecipe(
+                self.host,
+                "anybody who reaches this address could use the service: set an API key"
+                " (DPRNET_API_KEY or --api-key-file), or bind to 127.0.0.1",
+                reason="no_api_key",
+            )
+
+    @property
+    def limits(self) -> DecodeLimits:
+        """What one video may cost."""
+        return DecodeLimits(
+            max_bytes=self.max_video_bytes,
+            max_duration_s=self.max_duration_s,
+            max_pixels=self.max_video_pixels,
+            max_wall_s=self.max_job_s,
+        )
+
+    @property
+    def database(self) -> Path:
+        """The table of jobs."""
+        return self.folder / "jobs.sqlite"
+
+    def job_folder(self, job_id: str) -> Path:
+        """Where the media and results of a job are."""
+        return self.folder / "jobs" / job_id
+
+
+def is_loopback(host: str) -> bool:
+    """Whether an address is reached from this machine alone.
+
+    >>> is_loopback("127.0.0.1"), is_loopback("localhost"), is_loopback("0.0.0.0"), is_loopback("shop.example")
+    (True, True, False, False)
+    """
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def named_galleries(given: Iterable[str]) -> dict[str, Path]:
+    """Galleries by name, from ``NAME=PATH`` or ``PATH`` (called as its folder).
+
+    >>> named_galleries(["shop=g/one", "g/two"])
+    {'shop': PosixPath('g/one'), 'two': PosixPath('g/two')}
+    """
+    found: dict[str, Path] = {}
+    for text in given:
+        name, mark, path = text.partition("=")
+        folder = Path(path if mark else text)
+        name = name if mark else folder.resolve().name
+        if name in found:
+            raise BadRecipe(f"gallery {name}", "is named twice; give each a name of its own: NAME=PATH")
+        found[name] = folder
+    return found
+
+
+def read_key(path: Path | None) -> str | None:
+    """The API key of a file, or of the environment, or None.
+
+    Raises:
+        MissingFile: the file cannot be read.
+    """
+    if path is None:
+        return os.environ.get("DPRNET_API_KEY") or None
+    try:
+        return path.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise MissingFile(path, f"the API key cannot be read ({type(error).__name__})") from None

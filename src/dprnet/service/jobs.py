@@ -1,0 +1,256 @@
+"""The lease table: which videos wait, who works on which, and what became of them.
+
+A worker holds a job by a lease, a random word in the job's row with a time until which it counts. Whoever writes
+names the lease; once it has passed to somebody else, nothing the former holder writes counts. So a job whose worker
+dies is done again, and no job has two results.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from dprnet.service.schema import connect
+
+State = Literal["queued", "running", "done", "failed", "cancelled"]
+FINAL = ("done", "failed", "cancelled")
+
+_CANCEL_LOST = """
+    UPDATE jobs SET state = 'cancelled', revision = revision + 1
+    WHERE cancel AND state = 'running' AND lease_until_s < ?"""
+_GIVE_UP = """
+    UPDATE jobs SET state = 'failed', code = 'worker_lost', revision = revision + 1,
+        sentence = name || ': the worker died ' || attempts || ' times on this video, so it was given up'
+    WHERE attempts >= ? AND state = 'running' AND lease_until_s < ?"""
+_CLAIM = """
+    UPDATE jobs SET state = 'running', attempts = attempts + 1, lease = ?, lease_until_s = ?, live = '{}',
+        revision = revision + 1
+    WHERE id = (SELECT id FROM jobs WHERE state = 'queued' OR (state = 'running' AND lease_until_s < ?)
+        ORDER BY created_s, id LIMIT 1) RETURNING *"""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One video to be searched."""
+
+    id: str
+    state: State
+    created_s: float
+    expires_s: float
+    name: str
+    sha256: str
+    request: Mapping[str, Any]
+    attempts: int
+    live: Mapping[str, Any]
+    revision: int
+    """Grows with every change that a page would show."""
+    result: str | None
+    summary: Mapping[str, Any]
+    code: str | None
+    sentence: str | None
+
+    @property
+    def is_final(self) -> bool:
+        """Nothing will change any more."""
+        return self.state in FINAL
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The right to work on a job."""
+
+    job: Job
+    word: str
+
+
+class QueueFull(Exception):
+    """As many jobs wait as may."""
+
+
+class KeyUsed(Exception):
+    """The idempotency key belongs to another request."""
+
+
+class Jobs:
+    """The table. One object a process; threads may share it."""
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._db = connect(path)
+        self._lock = threading.RLock()
+
+    def close(self) -> None:
+        """Let go of the file."""
+        with self._lock:
+            self._db.close()
+
+    @contextmanager
+    def writing(self) -> Iterator[sqlite3.Connection]:
+        """One transaction."""
+        with self._lock:
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._db
+            except BaseException:
+                self._db.execute("ROLLBACK")
+                raise
+            self._db.execute("COMMIT")
+
+    def rows(self, query: str, *values: Any) -> list[sqlite3.Row]:
+        """What a query finds."""
+        with self._lock:
+            return self._db.execute(query, values).fetchall()
+
+    # -- the sender ------------------------------------------------------------------------------------------------
+
+    def add(
+        self,
+        job_id: str,
+        *,
+        name: str,
+        sha256: str,
+        request: Mapping[str, Any],
+        keep_s: float,
+        max_queue: int,
+        key: str | None = None,
+    ) -> Job:
+        """Put a job into the queue; the job that has this key already, if it asks for the same.
+
+        Raises:
+            QueueFull: ``max_queue`` jobs wait.
+            KeyUsed: the key belongs to another video, or to other settings.
+        """
+        now, wanted = time.time(), json.dumps(dict(request), sort_keys=True)
+        with self.writing() as db:
+            if key is not None and (old := self.by_key(key)) is not None:
+                if (old.sha256, json.dumps(dict(old.request), sort_keys=True)) != (sha256, wanted):
+                    raise KeyUsed(key)
+                return old
+            if self.waiting() >= max_queue:
+                raise QueueFull
+            db.execute(
+                "INSERT INTO jobs (id, state, created_s, expires_s, name, sha256, request, key)"
+                " VALUES (?, 'queued', ?, ?, ?, ?, ?, ?)",
+                (job_id, now, now + keep_s, name, sha256, wanted, key),
+            )
+        found = self.get(job_id)
+        assert found is not None, "a job that was just written is there"
+        return found
+
+    def get(self, job_id: str) -> Job | None:
+        """A job by its id."""
+        return next((_job(row) for row in self.rows("SELECT * FROM jobs WHERE id = ?", job_id)), None)
+
+    def by_key(self, key: str) -> Job | None:
+        """A job by its idempotency key."""
+        return next((_job(row) for row in self.rows("SELECT * FROM jobs WHERE key = ?", key)), None)
+
+    def page(self, limit: int, before_s: float | None = None) -> list[Job]:
+        """Jobs, newest first, made before a time."""
+        query = "SELECT * FROM jobs WHERE created_s < ? ORDER BY created_s DESC, id LIMIT ?"
+        return [_job(row) for row in self.rows(query, before_s or 1e18, limit)]
+
+    def waiting(self) -> int:
+        """How many jobs wait."""
+        return int(self.rows("SELECT COUNT(*) FROM jobs WHERE state = 'queued'")[0][0])
+
+    def ahead(self, job: Job) -> int:
+        """How many jobs wait before this one."""
+        query = "SELECT COUNT(*) FROM jobs WHERE state = 'queued' AND (created_s, id) < (?, ?)"
+        return int(self.rows(query, job.created_s, job.id)[0][0])
+
+    def counts(self) -> dict[str, int]:
+        """Jobs by state."""
+        return {row[0]: row[1] for row in self.rows("SELECT state, COUNT(*) FROM jobs GROUP BY state")}
+
+    def cancel(self, job_id: str) -> Job | None:
+        """End a job: at once where it waits, at the next frame where it runs; a finished one stays as it is."""
+        with self.writing() as db:
+            db.execute(
+                "UPDATE jobs SET state = 'cancelled', revision = revision + 1 WHERE id = ? AND state = 'queued'",
+                (job_id,),
+            )
+            db.execute("UPDATE jobs SET cancel = 1 WHERE id = ? AND state = 'running'", (job_id,))
+        return self.get(job_id)
+
+    def delete(self, job_id: str) -> bool:
+        """Forget a job and its feedback; a worker that holds it finds its lease gone. True where there was one."""
+        with self.writing() as db:
+            db.execute("DELETE FROM feedback WHERE job = ?", (job_id,))
+            return db.execute("DELETE FROM jobs WHERE id = ?", (job_id,)).rowcount == 1
+
+    def expire(self) -> list[str]:
+        """Forget the jobs whose time has come (feedback stays) and say which."""
+        with self.writing() as db:
+            gone = [row[0] for row in db.execute("SELECT id FROM jobs WHERE expires_s <= ?", (time.time(),))]
+            db.executemany("DELETE FROM jobs WHERE id = ?", [(job_id,) for job_id in gone])
+        return gone
+
+    # -- the worker ------------------------------------------------------------------------------------------------
+
+    def claim(self, lease_s: float, attempts: int) -> Lease | None:
+        """The oldest job that waits or whose worker is lost; None where there is none.
+
+        A job that has been begun ``attempts`` times already has failed: it takes its workers with it.
+        """
+        now, word = time.time(), secrets.token_hex(16)
+        with self.writing() as db:
+            db.execute(_CANCEL_LOST, (now,))
+            db.execute(_GIVE_UP, (attempts, now))
+            row = db.execute(_CLAIM, (word, now + lease_s, now)).fetchone()
+        return None if row is None else Lease(_job(row), word)
+
+    def hold(self, lease: Lease, lease_s: float, live: Mapping[str, Any] | None = None) -> bool:
+        """Hold on to a job, and tell how far it is; False where it is lost, deleted or to be cancelled."""
+        with self.writing() as db:
+            row = db.execute(
+                "UPDATE jobs SET lease_until_s = ? WHERE id = ? AND lease = ? AND state = 'running' RETURNING cancel",
+                (time.time() + lease_s, lease.job.id, lease.word),
+            ).fetchone()
+            if row is not None and live is not None:
+                told = json.dumps(dict(live))
+                db.execute(
+                    "UPDATE jobs SET live = ?, revision = revision + 1 WHERE id = ? AND live != ?",
+                    (told, lease.job.id, told),
+                )
+        return row is not None and not row[0]
+
+    def finish(self, lease: Lease, result: str, summary: Mapping[str, Any]) -> bool:
+        """Name the folder of the result; False where the lease has passed to another, whose result counts."""
+        return self._end(lease, "done", result=result, summary=json.dumps(dict(summary)))
+
+    def fail(self, lease: Lease, code: str, sentence: str) -> bool:
+        """Say why there is no result; False where the lease has passed to another."""
+        return self._end(lease, "failed", code=code, sentence=sentence)
+
+    def stop(self, lease: Lease) -> bool:
+        """End a job that was to be cancelled."""
+        return self._end(lease, "cancelled")
+
+    def release_all(self) -> int:
+        """End all leases: when a service starts, no worker of an earlier one is left. How many there were."""
+        with self.writing() as db:
+            return db.execute("UPDATE jobs SET lease_until_s = 0 WHERE state = 'running'").rowcount
+
+    def _end(self, lease: Lease, state: State, **values: str) -> bool:
+        names = "".join(f", {name} = ?" for name in values)
+        with self.writing() as db:
+            done = db.execute(
+                f"UPDATE jobs SET state = ?, revision = revision + 1{names}"  # noqa: S608 - names are ours
+                " WHERE id = ? AND lease = ? AND state = 'running'",
+                (state, *values.values(), lease.job.id, lease.word),
+            )
+            return done.rowcount == 1
+
+
+def _job(row: sqlite3.Row) -> Job:
+    plain = {name: row[name] for name in Job.__slots__ if name not in {"request", "live", "summary"}}
+    return Job(**plain, **{name: json.loads(row[name]) for name in ("request", "live", "summary")})

@@ -1,0 +1,124 @@
+"""Search by one image: its garments, or a box of it, in a gallery; one at a time, few waiting."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+
+from dprnet.core.bundle import Bundle
+from dprnet.core.classes import COARSE_CLASSES, QUALITIES
+from dprnet.core.errors import BadImage
+from dprnet.core.images import ImageLimits, cut_out, read_image
+from dprnet.core.records import Frame, Image, Match
+from dprnet.detect import Detector
+from dprnet.embed.embedder import Embedder
+from dprnet.service.config import ServiceConfig
+from dprnet.service.problems import come_back
+from dprnet.service.shelves import Shelves
+
+GARMENTS = 8  # ours: the surest garments of one photo; more are strangers in the background
+SURE = 0.3  # ours: of a single photo there is no second view that could confirm
+T = TypeVar("T")
+Box = tuple[float, float, float, float]
+Seen = tuple[Box, str | None, float | None, dict[str, float] | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One garment of an image, or the box that was asked for, with its matches."""
+
+    box_xyxy: Box
+    label: str | None
+    score: float | None
+    quality: dict[str, float] | None
+    matches: tuple[Match, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What an image search found."""
+
+    width: int
+    height: int
+    found: tuple[Found, ...]
+
+
+class Searcher:
+    """The networks, for images; loaded once. Its work is done in one thread of its own."""
+
+    def __init__(self, config: ServiceConfig, bundle: Bundle) -> None:
+        self.config = config
+        self.bundle = bundle
+        self.detector = Detector.from_bundle(bundle, device=config.device)
+        self.embedder = Embedder.from_bundle(bundle, device=config.device)
+        self._limits = ImageLimits(max_bytes=config.max_image_bytes, max_pixels=config.max_image_pixels)
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="search")
+        self._waiting = 0
+
+    async def alone(self, work: Callable[[], T]) -> T:
+        """Have work done in the thread of the networks.
+
+        Raises:
+            Problem: too many wait already.
+        """
+        if self._waiting >= self.config.max_searches:
+            raise come_back(429, "busy", f"{self._waiting} searches wait already; try again in a second", 1)
+        self._waiting += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+        finally:
+            self._waiting -= 1
+
+    def search(
+        self,
+        data: bytes,
+        name: str,
+        shelves: Shelves,
+        gallery: str,
+        *,
+        items: int,
+        box: Box | None,
+        whole: bool,
+    ) -> Answer:
+        """Search by an image.
+
+        Args:
+            box: only this part of it, in pixels of the upright image.
+            whole: all of it as one garment; otherwise every garment found in it (all of it where none is).
+
+        Raises:
+            BadImage: it cannot be read, or the box lies outside.
+        """
+        image = read_image(data, name=name, limits=self._limits).image
+        height, width = image.shape[:2]
+        if box is not None:
+            x1, y1, x2, y2 = box
+            if not (0 <= x1 < x2 <= width and 0 <= y1 < y2 <= height):
+                sentence = f"the box {box} does not lie inside its {width}x{height} pixels"
+                raise BadImage(name, sentence, reason="box")
+        found = [] if whole or box is not None else self._garments(image)
+        if not found:
+            found = [(box or (0.0, 0.0, float(width), float(height)), None, None, None)]
+        vectors = self.embedder(cut_out(image, one[0]) for one in found)
+        with shelves.gallery(gallery) as shelf:
+            matches = shelf.search(vectors, items)
+        return Answer(width, height, tuple(Found(*one, tuple(m)) for one, m in zip(found, matches, strict=True)))
+
+    def _garments(self, image: Image) -> list[Seen]:
+        seen = next(iter(self.detector([Frame(image, 0, 0.0)])))
+        rows = [row for row in np.argsort(-seen.scores, kind="stable").tolist() if seen.scores[row] >= SURE]
+        found: list[Seen] = []
+        for row in rows[:GARMENTS]:
+            x1, y1, x2, y2 = map(float, seen.boxes_xyxy[row])
+            quality = dict(zip(QUALITIES, map(float, seen.quality[row]), strict=True))
+            found.append(((x1, y1, x2, y2), COARSE_CLASSES[int(seen.labels[row])], float(seen.scores[row]), quality))
+        return found
+
+    def close(self) -> None:
+        """End the thread; what waits is not begun."""
+        self._thread.shutdown(wait=False, cancel_futures=True)

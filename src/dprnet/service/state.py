@@ -1,0 +1,135 @@
+"""What the routes share."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import logging
+import shutil
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import IO, Annotated
+
+from fastapi import Depends, Request
+
+from dprnet.core.bundle import Bundle
+from dprnet.core.errors import BadRecipe
+from dprnet.decode.container import check_file
+from dprnet.service.config import ServiceConfig
+from dprnet.service.jobs import Jobs
+from dprnet.service.metrics import Metrics
+from dprnet.service.searching import Searcher
+from dprnet.service.shelves import Shelves
+from dprnet.service.supervisor import Supervisor
+
+SWEEP_S = 30.0
+MAX_SAMPLES = 24
+
+_log = logging.getLogger(__name__)
+
+
+class Service:
+    """One service on its folder: the table, the galleries, the networks for images, the workers."""
+
+    def __init__(self, config: ServiceConfig) -> None:
+        config.refuse_open_door()
+        self.config = config
+        config.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._lock = _alone(config.folder)
+        self.metrics = Metrics()
+        bundle = Bundle.from_pretrained(config.bundle)
+        self.searcher = Searcher(config, bundle)
+        embedder = self.searcher.embedder
+        self.shelves = Shelves(config, embedder.identity, embedder.size)
+        self.jobs = Jobs(config.database)
+        self.workers = Supervisor(config)
+        self.metrics.watch(self.jobs.counts, lambda: len(self.workers.pids))
+        self.uploads = self.streams = 0
+        self.samples = _samples(config)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Workers and sweeping, for as long as the block runs."""
+        self.jobs.release_all()
+        self._sweep(orphans=True)
+        self.workers.start()
+        asyncio.get_running_loop().run_in_executor(None, self._warm)
+        tasks = [asyncio.create_task(self.workers.watch()), asyncio.create_task(self._sweeping())]
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            self.workers.stop()
+            self.searcher.close()
+            self.shelves.close()
+            self.jobs.close()
+            self._lock.close()
+
+    def _warm(self) -> None:
+        """Open the galleries before the first one asks for them."""
+        with contextlib.suppress(Exception):  # whoever asks is told
+            self.shelves.all()
+
+    def forget(self, job_id: str) -> bool:
+        """Delete a job with all its media; True where there was one."""
+        known = self.jobs.delete(job_id)
+        if known:
+            shutil.rmtree(self.config.job_folder(job_id), ignore_errors=True)
+        return known
+
+    async def _sweeping(self) -> None:
+        while True:
+            await asyncio.sleep(SWEEP_S)
+            await asyncio.to_thread(self._sweep)
+
+    def _sweep(self, *, orphans: bool = False) -> None:
+        """Delete what has expired; at the start also what no job knows (an upload that was cut off)."""
+        gone = set(self.jobs.expire())
+        if orphans:
+            gone.update(path.name for path in self._folders() if self.jobs.get(path.name) is None)
+        for job_id in gone:
+            shutil.rmtree(self.config.job_folder(job_id), ignore_errors=True)
+        if gone:
+            _log.info("deleted %d jobs with their media", len(gone))
+
+    def _folders(self) -> Iterator[Path]:
+        with contextlib.suppress(FileNotFoundError):
+            yield from (self.config.folder / "jobs").iterdir()
+
+
+def service_of(request: Request) -> Service:
+    """The service that a request is for."""
+    service: Service = request.app.state.service
+    return service
+
+
+Serving = Annotated[Service, Depends(service_of)]
+
+
+def _alone(folder: Path) -> IO[str]:
+    """The right to be the only service on a folder; ends with this process, however it ends."""
+    file = (folder / "lock").open("w")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        file.close()
+        raise BadRecipe(folder, "another service runs on this folder; stop it, or give --folder another one") from None
+    return file
+
+
+def _samples(config: ServiceConfig) -> dict[str, Path]:
+    """Videos that the page offers, by name."""
+    if config.samples is None:
+        return {}
+    if not config.samples.is_dir():
+        raise BadRecipe(config.samples, "no folder of sample videos is here")
+    found = {}
+    for path in sorted(config.samples.iterdir()):
+        with contextlib.suppress(Exception):
+            check_file(path, config.limits)
+            found[path.name] = path
+    return dict(list(found.items())[:MAX_SAMPLES])

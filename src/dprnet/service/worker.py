@@ -1,0 +1,144 @@
+"""A worker process: takes a job, searches its video, leaves the result; ``python -m dprnet.service.worker``.
+
+It is told the service's settings as one line on standard input, and ends when that pipe does.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import shutil
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from dprnet.core.errors import DprnetError, MissingFile
+from dprnet.pipeline import VideoToShop
+from dprnet.service.config import ServiceConfig
+from dprnet.service.jobs import Jobs, Lease
+from dprnet.service.live import Given, Live, WatchedDetector
+from dprnet.service.results import write_result
+from dprnet.service.shelves import gallery_paths
+
+IDLE_S = 0.25  # ours: how soon a worker sees a new job; a look costs a tenth of a millisecond
+TELL_S = 0.5  # ours: how often a running job is told of
+VIDEO = "video"  # the upload, in the folder of its job
+LIVE = "live"  # pictures of the garments so far
+
+_log = logging.getLogger(__name__)
+
+
+class Worker:
+    """Loads the networks once, then does one job after another."""
+
+    def __init__(self, config: ServiceConfig) -> None:
+        self.config = config
+        self.jobs = Jobs(config.database)
+        self.shop = VideoToShop.from_pretrained(config.bundle, device=config.device, limits=config.limits)
+        self._detector = self.shop.detector
+
+    def run_one(self) -> bool:
+        """Do the next job; False where there was none."""
+        lease = self.jobs.claim(self.config.lease_s, self.config.attempts)
+        if lease is None:
+            return False
+        folder = self.config.job_folder(lease.job.id)
+        live = Live(self.shop.picking, folder / LIVE)
+        with self._held(lease, live):
+            try:
+                self._search(lease, live)
+            except Given:
+                self.jobs.stop(lease)
+            except DprnetError as error:
+                self.jobs.fail(lease, error.reason, _renamed(error, lease.job.name))
+            except Exception:
+                _log.exception("a job failed by a fault of ours")  # the traceback names no content
+                sentence = "a fault of dprnet; its log has the traceback, please report it"
+                self.jobs.fail(lease, "internal", f"{lease.job.name}: {sentence}")
+        if self.jobs.get(lease.job.id) is None:  # deleted meanwhile
+            shutil.rmtree(folder, ignore_errors=True)
+        return True
+
+    def _search(self, lease: Lease, live: Live) -> None:
+        job, folder = lease.job, self.config.job_folder(lease.job.id)
+        request = job.request
+        shop = self.shop
+        if request["gallery"]:
+            paths = gallery_paths(self.config)
+            if request["gallery"] not in paths:
+                raise MissingFile(f"gallery {request['gallery']}", "is no longer there; send the video again")
+            shop = shop.in_gallery(paths[request["gallery"]])
+        shop.detector = WatchedDetector(self._detector, live)
+        report, pictures = shop.search_shown(
+            folder / VIDEO,
+            every=request["every"],
+            items=request["items"],
+            fallback=request["fallback"],
+            progress=live,
+        )
+        result = f"result-{lease.word[:12]}"
+        summary = write_result(report, pictures, folder / result, job.name)
+        if live.given.is_set():
+            raise Given
+        if self.jobs.finish(lease, result, summary):
+            shutil.rmtree(folder / LIVE, ignore_errors=True)
+        else:
+            shutil.rmtree(folder / result, ignore_errors=True)  # another worker's result counts
+
+    @contextmanager
+    def _held(self, lease: Lease, live: Live) -> Iterator[None]:
+        """Hold on to the lease while the block runs, and tell of the job."""
+        ended = threading.Event()
+        until = time.monotonic() + self.config.max_job_s
+        pause_s = min(TELL_S, self.config.lease_s / 4)
+
+        def hold() -> None:
+            while not ended.wait(pause_s):
+                if time.monotonic() > until:
+                    os._exit(70)  # it hangs where nothing can be raised; the lease ends, the supervisor starts another
+                if not self.jobs.hold(lease, self.config.lease_s, live.told()):
+                    live.given.set()
+
+        thread = threading.Thread(target=hold, name="lease", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            thread.join()
+
+
+def _renamed(error: DprnetError, name: str) -> str:
+    """The sentence as the sender knows the video: our path is nobody's business."""
+    known = type(error)(name, error.sentence.replace(error.thing, name), reason=error.reason)
+    return str(known)
+
+
+def _end_with(parent: Callable[[], bytes]) -> None:
+    """End this process when the pipe from the service closes, however that came about."""
+    with contextlib.suppress(OSError, ValueError):
+        while parent():
+            pass
+    os._exit(0)
+
+
+def main() -> None:
+    """Work until the service is gone."""
+    logging.basicConfig(level=logging.WARNING, format="worker: %(message)s", stream=sys.stderr)
+    config = ServiceConfig.model_validate_json(sys.stdin.buffer.readline())
+    threading.Thread(target=_end_with, args=(lambda: os.read(0, 1),), name="parent", daemon=True).start()
+    if config.threads:
+        import torch
+
+        torch.set_num_threads(config.threads)
+    worker = Worker(config)
+    while True:
+        if not worker.run_one():
+            time.sleep(IDLE_S)
+
+
+if __name__ == "__main__":
+    main()
