@@ -11,7 +11,9 @@ BundleOption = Annotated[
     str, typer.Option("--bundle", help="Model bundle: a shipped one by name, a folder, or hf-hub:OWNER/NAME.")
 ]
 DeviceOption = Annotated[str, typer.Option("--device", help="Where the networks run: cpu, cuda, cuda:1, mps.")]
-GalleryOption = Annotated[Path, typer.Option("--gallery", help="Folder of the gallery.")]
+GalleryOption = Annotated[
+    str, typer.Option("--gallery", help="The gallery: a folder, or postgresql://... or milvus://... with #NAME.")
+]
 OutOption = Annotated[Path, typer.Option("--out", help="Folder to write to.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Also print the result as JSON on stdout.")]
 EveryOption = Annotated[str, typer.Option("--every", help="How often a frame is looked at: 0.5s, or 15f (frames).")]

@@ -12,7 +12,7 @@ from dprnet.cli.common import BundleOption, DeviceOption, GalleryOption
 
 def index(
     catalogue: Annotated[Path, typer.Argument(help="Folder of photos, or a table: CSV, Parquet, JSON Lines.")],
-    gallery: GalleryOption = Path("gallery"),
+    gallery: GalleryOption = "gallery",
     bundle: BundleOption = "tiny",
     device: DeviceOption = "cpu",
     crop_photos: Annotated[

@@ -15,7 +15,7 @@ Fallback = Literal["best"]
 
 def search(
     videos: Annotated[list[Path], typer.Argument(metavar="VIDEO...", help="One or several videos.")],
-    gallery: Annotated[Path | None, typer.Option("--gallery", help="Folder of the gallery to search in.")] = None,
+    gallery: Annotated[str | None, typer.Option("--gallery", help="Gallery to search in: folder or address.")] = None,
     out: Annotated[Path | None, typer.Option("--out", help="Folder for report.html, report.json, report.csv.")] = None,
     json: JsonOption = False,
     every: EveryOption = "0.5s",

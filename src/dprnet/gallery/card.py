@@ -1,14 +1,16 @@
-"""``gallery.json``: which embedder made a gallery, and in which form it is kept."""
+"""The card of a gallery: which embedder made it, from what, and in which form it is kept."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import Any
 
 from dprnet.core.errors import BadGallery, MissingFile
 
-SCHEMA = 1
+SCHEMA = 2
+"""1: no content hash of photos, no preparation. Galleries of both are read; writing to one of 1 makes it one of 2."""
 CARD = "gallery.json"
 MAX_CARD_BYTES = 1_000_000
 MAX_SIZE = 65_536
@@ -16,23 +18,28 @@ MAX_SIZE = 65_536
 
 @dataclass(frozen=True, slots=True)
 class GalleryCard:
-    """What a gallery says of itself (``gallery.json``)."""
+    """What a gallery says of itself: ``gallery.json`` of a folder, a row or a description on a server."""
 
     schema: int
     embedder: str
-    """Identity of the embedder: name and hash of its settings and weights."""
+    """Identity of the embedder: name and hash of its settings (preprocessing among them) and weights."""
     size: int
     """Numbers in a vector."""
     metric: str
     created: str
     """UTC, ISO 8601."""
+    preparation: str = ""
+    """What was done to photos before embedding (``whole``, ``cut``); empty where nobody said."""
+
+    def to_json(self) -> str:
+        """As :func:`parse_card` reads it."""
+        return json.dumps(asdict(self), indent=1) + "\n"
 
 
 def write_card(folder: Path, card: GalleryCard) -> None:
     """Write ``gallery.json`` whole or not at all; the last step of making a gallery."""
-    values = {name: getattr(card, name) for name in GalleryCard.__slots__}
     partial = folder / f"{CARD}.partial"
-    partial.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
+    partial.write_text(card.to_json(), encoding="utf-8")
     partial.replace(folder / CARD)
 
 
@@ -49,18 +56,31 @@ def read_card(folder: Path) -> GalleryCard:
             raise MissingFile(folder, "no gallery here; make one with `dprnet index CATALOGUE`")
         if path.stat().st_size > MAX_CARD_BYTES:
             raise BadGallery(path, f"larger than {MAX_CARD_BYTES} bytes")
-        values = json.loads(path.read_text(encoding="utf-8"))
+        return parse_card(path.read_text(encoding="utf-8"), path)
     except FileNotFoundError:
         raise BadGallery(folder, f"is no gallery (it has no {CARD}); make one with `dprnet index CATALOGUE`") from None
-    except (OSError, ValueError, RecursionError) as error:
+    except (OSError, ValueError) as error:
         raise BadGallery(path, f"damaged ({type(error).__name__}); rebuild with `dprnet index CATALOGUE`") from None
-    kinds = {"schema": int, "embedder": str, "size": int, "metric": str, "created": str}
+
+
+def parse_card(text: str, where: object) -> GalleryCard:
+    """A card from its JSON.
+
+    Raises:
+        BadGallery: damaged, or of a newer version; ``where`` is named.
+    """
+    try:
+        values: Any = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise BadGallery(where, f"damaged ({type(error).__name__}); rebuild with `dprnet index CATALOGUE`") from None
     if not isinstance(values, dict) or not isinstance(values.get("schema"), int):
-        raise BadGallery(path, "damaged: no schema; rebuild with `dprnet index CATALOGUE`")
+        raise BadGallery(where, "damaged: no schema; rebuild with `dprnet index CATALOGUE`")
     if values["schema"] > SCHEMA:
         sentence = f"written in schema {values['schema']}, this version reads up to {SCHEMA}; upgrade dprnet"
-        raise BadGallery(path, sentence, reason="newer_schema")
+        raise BadGallery(where, sentence, reason="newer_schema")
+    values = {"preparation": "", **values}
+    kinds = {"schema": int, "embedder": str, "size": int, "metric": str, "created": str, "preparation": str}
     wrong = [name for name, kind in kinds.items() if not isinstance(values.get(name), kind)]
     if wrong or not 1 <= values["size"] <= MAX_SIZE or values["metric"] != "cosine":
-        raise BadGallery(path, f"damaged: '{(wrong or ['size or metric'])[0]}' is not as written by dprnet")
-    return GalleryCard(**{name: values[name] for name in kinds})
+        raise BadGallery(where, f"damaged: '{(wrong or ['size or metric'])[0]}' is not as written by dprnet")
+    return GalleryCard(**{field.name: values[field.name] for field in fields(GalleryCard)})

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from dprnet.core.errors import BadGallery, BadVector, NoSpace, printable
+from dprnet.core.errors import BadGallery, BadVector, MissingFile, printable
 from dprnet.core.records import FloatArray, Match
-from dprnet.gallery.card import CARD, MAX_SIZE, SCHEMA, GalleryCard, read_card, write_card
+from dprnet.gallery.address import ServerAddress, is_server, shown
+from dprnet.gallery.card import CARD, MAX_SIZE, SCHEMA, GalleryCard
 from dprnet.gallery.index import ExactIndex
 from dprnet.gallery.items import Item
-from dprnet.gallery.store import FULL, TABLE, TEXTS, LanceStore, VectorStore, schema
+from dprnet.gallery.store import TEXTS, VectorStore, schema, store_class
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -29,64 +30,78 @@ class Gallery:
     made through this object. Not for use by several threads at once while it is being changed.
     """
 
-    def __init__(self, folder: Path, card: GalleryCard, store: VectorStore) -> None:
-        self.folder = folder
-        self.card = card
+    def __init__(self, address: str, store: VectorStore) -> None:
+        self.address = address
+        self.card = store.card
         self._store = store
         self._index: ExactIndex | None = None
 
     @classmethod
-    def create(cls, folder: Path | str, *, embedder: str, size: int) -> Self:
+    def create(cls, address: Path | str, *, embedder: str, size: int, preparation: str = "") -> Self:
         """A new, empty gallery for vectors of ``size`` numbers made by ``embedder``.
 
+        Args:
+            address: a folder, ``postgresql://...#name`` or ``milvus://...#name``.
+            preparation: what is done to photos before they are embedded.
+
         Raises:
-            BadGallery: the folder holds a gallery, or other files.
+            BadGallery: a gallery is there already, or the place cannot be used.
             NoSpace: the disk is full.
         """
-        folder = Path(folder)
         if not 1 <= size <= MAX_SIZE:
             raise ValueError(f"size must lie in [1, {MAX_SIZE}], got {size}")
-        if (folder / CARD).exists():
-            raise BadGallery(folder, "already holds a gallery; open it, or choose another folder")
-        card = GalleryCard(
-            SCHEMA, embedder, size, "cosine", datetime.datetime.now(datetime.UTC).isoformat("T", "seconds")
-        )
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            # A table without a card is what a creation that was killed leaves behind: it holds nothing yet.
-            others = [path.name for path in folder.iterdir() if path.name not in {f"{TABLE}.lance", f"{CARD}.partial"}]
-            if others:
-                raise BadGallery(folder, f"is not empty (it holds {printable(others[0], 60)}); choose another folder")
-            store = LanceStore.create(folder, size)
-            write_card(folder, card)
-        except OSError as error:
-            if any(sign in str(error) for sign in FULL):
-                raise NoSpace(folder, "no space left to create a gallery") from None
-            raise BadGallery(folder, f"cannot be created ({error.strerror or error})") from None
-        return cls(folder, card, store)
+        now = datetime.datetime.now(datetime.UTC).isoformat("T", "seconds")
+        card = GalleryCard(SCHEMA, embedder, size, "cosine", now, preparation)
+        return cls(str(address), store_class(address).create(str(address), card))
 
     @classmethod
-    def open(cls, folder: Path | str, *, embedder: str | None = None) -> Self:
+    def open(cls, address: Path | str, *, embedder: str | None = None) -> Self:
         """An existing gallery.
 
         Args:
-            folder: where it is.
+            address: where it is.
             embedder: identity of the embedder that will ask; None looks at the gallery without asking.
 
         Raises:
-            MissingFile: no such folder.
+            MissingFile: nothing there.
             BadGallery: not a gallery, damaged, of a newer version, or built by another embedder.
         """
-        folder = Path(folder)
-        card = read_card(folder)
-        if embedder is not None and embedder != card.embedder:
+        store = store_class(address).open(str(address))
+        if embedder is not None and embedder != store.card.embedder:
+            store.close()
             raise BadGallery(
-                folder,
-                f"built by the embedder {printable(card.embedder, 80)}, loaded is {printable(embedder, 80)}; "
+                shown(str(address)),
+                f"built by the embedder {printable(store.card.embedder, 80)}, loaded is {printable(embedder, 80)}; "
                 f"load that bundle, or rebuild with `dprnet index CATALOGUE` into another folder",
                 reason="other_embedder",
             )
-        return cls(folder, card, LanceStore.open(folder))
+        return cls(str(address), store)
+
+    @classmethod
+    def exists(cls, address: Path | str) -> bool:
+        """Whether a gallery is at an address; a damaged one, and one of a newer version, is there too.
+
+        Raises:
+            BadGallery: a server is out of reach.
+        """
+        if not is_server(address):
+            return (Path(address) / CARD).is_file()
+        try:
+            store_class(address).open(str(address)).close()
+        except MissingFile:
+            return False
+        return True
+
+    @property
+    def folder(self) -> Path:
+        """The folder of an embedded gallery.
+
+        Raises:
+            BadGallery: it is on a server.
+        """
+        if is_server(self.address):
+            raise BadGallery(shown(self.address), "has no folder: it is on a server")
+        return Path(self.address)
 
     @property
     def embedder(self) -> str:
@@ -106,7 +121,8 @@ class Gallery:
     @property
     def identity(self) -> str:
         """``folder name@version (n photos)``: what a report records."""
-        return f"{self.folder.resolve().name}@{self.version} ({self._store.count()} photos)"
+        name = ServerAddress.parse(self.address).name if is_server(self.address) else self.folder.resolve().name
+        return f"{name}@{self.version} ({self._store.count()} photos)"
 
     def __len__(self) -> int:
         """Number of items."""
@@ -215,7 +231,9 @@ class Gallery:
         array = np.asarray(vectors, np.float32)
         if array.ndim != 2 or (len(array) and array.shape[1] != self.size):
             shape = f"shape {array.shape}"
-            raise BadVector(owners[0] if owners else self.folder, f"{shape}, this gallery takes (n, {self.size})")
+            raise BadVector(
+                owners[0] if owners else shown(self.address), f"{shape}, this gallery takes (n, {self.size})"
+            )
         if not len(array):
             return array.reshape(0, self.size)
         lengths = np.linalg.norm(array.astype(np.float64), axis=1)

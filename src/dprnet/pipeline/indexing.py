@@ -19,7 +19,7 @@ from dprnet.core.progress import SILENT, Progress
 from dprnet.core.records import Frame, Image
 from dprnet.detect import Detector
 from dprnet.embed.embedder import Embedder
-from dprnet.gallery import CARD, Gallery, Item, Problem, read_catalogue
+from dprnet.gallery import Gallery, Item, Problem, is_server, read_catalogue
 from dprnet.report import safe_cell
 
 CHUNK = 64  # ours: items a commit; enough to fill the embedder's batches, few enough to lose little
@@ -35,8 +35,8 @@ _log = logging.getLogger(__name__)
 class Indexed:
     """What indexing did."""
 
-    folder: Path
-    """The gallery."""
+    gallery: str
+    """Its address."""
     items: int
     """Items in the gallery now."""
     photos: int
@@ -44,6 +44,11 @@ class Indexed:
     problems: tuple[Problem, ...]
     problems_path: Path
     """Where the problems are listed; not written where there are none."""
+
+    @property
+    def folder(self) -> Path:
+        """The folder of an embedded gallery."""
+        return Path(self.gallery)
 
 
 def index_catalogue(
@@ -85,12 +90,12 @@ def index(
     """
     read = read_catalogue(Path(catalogue))
     problems = list(read.problems)
-    with _open_or_create(Path(gallery), embedder) as store:
+    with _open_or_create(gallery, embedder) as store:
         done = _stored(read.items, store, embedder, detector, problems)
         photos = sum(progress.track(done, "Indexing", len(read.items)))
-        path = store.folder / PROBLEMS
+        path = Path(PROBLEMS) if is_server(store.address) else store.folder / PROBLEMS
         _write_problems(problems, path)
-        return Indexed(store.folder, len(store), photos, tuple(problems), path)
+        return Indexed(store.address, len(store), photos, tuple(problems), path)
 
 
 def _stored(
@@ -109,10 +114,10 @@ def _stored(
         yield from (counts.get(item.item_id, 0) for item in chunk)
 
 
-def _open_or_create(folder: Path, embedder: Embedder) -> Gallery:
-    if (folder / CARD).is_file():
-        return Gallery.open(folder, embedder=embedder.identity)
-    return Gallery.create(folder, embedder=embedder.identity, size=embedder.size)
+def _open_or_create(address: Path | str, embedder: Embedder) -> Gallery:
+    if Gallery.exists(address):
+        return Gallery.open(address, embedder=embedder.identity)
+    return Gallery.create(address, embedder=embedder.identity, size=embedder.size)
 
 
 def _load(items: Sequence[Item], problems: list[Problem], short_side: int) -> Iterator[tuple[Item, list[Image]]]:

@@ -182,7 +182,7 @@ class VideoToShop:
         if isinstance(gallery, (str, Path)):
             return Gallery.open(gallery, embedder=self.embedder.identity)
         if gallery is not None and gallery.embedder != self.embedder.identity:
-            return Gallery.open(gallery.folder, embedder=self.embedder.identity)  # refuses, saying what to do
+            return Gallery.open(gallery.address, embedder=self.embedder.identity)  # refuses, saying what to do
         return gallery
 
     def _detect(self, paths: list[Path], every: Every, watch: Stopwatch, progress: Progress) -> list[_Seen]:

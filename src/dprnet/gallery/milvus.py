@@ -1,0 +1,327 @@
+"""A store in Milvus: rows in one collection, commits in another.
+
+Milvus has no transactions. A batch of rows is written under a name of its own and counts from the moment that one row
+with that name stands among the commits; of an item, the rows of its latest commit count. So a batch is seen whole or
+not at all, a reader sees the commits it read first and nothing later, and two writers never wait for each other (of
+two that write one item, the later commit holds). What no version of the last hour needs goes when it is compacted.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import logging
+import time
+import uuid
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Self
+from urllib.parse import parse_qs, unquote, urlsplit
+
+from dprnet.core.errors import BadGallery, MissingExtra, MissingFile, NoSpace, printable
+from dprnet.gallery import store
+from dprnet.gallery.address import ServerAddress
+from dprnet.gallery.card import GalleryCard, parse_card
+from dprnet.gallery.store import DETAILS, KEEP_S, TEXTS, schema
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+logger = logging.getLogger(__name__)
+
+MAX_SIZE = 32_768  # Milvus's limit
+MAX_TEXT_BYTES = 65_535  # Milvus's limit
+CALL_S = 60.0  # ours: how long one call to the server may last
+CALL_BYTES = 16 << 20  # ours: Milvus takes 64 MB a call
+CALL_IDS = 500  # ours: keys of 64 letters in one expression
+PAGE_ROWS = 1_000  # ours: some 16 MB with thumbnails
+CARD_KEY = "card"
+KEYS = ("key", "batch", "item_key", "gone")
+
+
+class MilvusStore:
+    """Rows in a Milvus collection; see :class:`dprnet.gallery.store.VectorStore`.
+
+    Addresses: ``milvus://[user:password@]host[:port][/database][?tls=1][#name]``.
+    """
+
+    def __init__(self, address: ServerAddress, card: GalleryCard, client: Any) -> None:
+        self.address = address
+        self.card = card
+        self._client = client
+        self._rows, self._commits = _collections(address)
+        self._changes = 0
+
+    @classmethod
+    def create(cls, address: str, card: GalleryCard) -> Self:
+        """Two new collections; the card is the last thing written, without it they count as nothing."""
+        where = ServerAddress.parse(address)
+        if card.size > MAX_SIZE:
+            raise BadGallery(where, f"vectors of {card.size} numbers; Milvus keeps at most {MAX_SIZE}")
+        with _told(where):
+            client = _connect(where)
+            if _card(client, where) is not None:
+                raise BadGallery(where, "already holds a gallery; open it, or choose another name behind #")
+            texts = {"batch": 64, "item_key": 64, **dict.fromkeys((*TEXTS, "thumbnail"), MAX_TEXT_BYTES)}
+            rows, commits = _collections(where)
+            _make(client, rows, texts, card.size, flag="gone")
+            _make(client, commits, {"note": MAX_TEXT_BYTES}, 2, number="at")
+            made = cls(where, card, client)
+            made._insert(commits, [{"key": CARD_KEY, "at": 0, "note": card.to_json(), "vector": [0.0, 0.0]}])
+        return made
+
+    @classmethod
+    def open(cls, address: str) -> Self:
+        """The gallery of that name on a server."""
+        where = ServerAddress.parse(address)
+        with _told(where):
+            client = _connect(where)
+            card = _card(client, where)
+        if card is None:
+            raise MissingFile(where, "no gallery here; make one with `dprnet index CATALOGUE --gallery ADDRESS`")
+        return cls(where, card, client)
+
+    @property
+    def version(self) -> int:
+        """Grows with every change, whoever made it: 1 and the number of commits."""
+        with _told(self.address):
+            found = self._client.query(self._commits, filter="at > 0", output_fields=["count(*)"], timeout=CALL_S)
+            return 1 + int(found[0]["count(*)"])
+
+    def count(self) -> int:
+        """Number of rows (photos)."""
+        with _told(self.address):
+            return len(self._visible(self._committed()))
+
+    def upsert(self, rows: pa.Table) -> None:
+        """Write rows and commit them; all earlier rows of the items named in them no longer count."""
+        if rows.num_rows:
+            self._commit([_row(values) for values in rows.to_pylist()])
+
+    def update(self, rows: pa.Table) -> None:
+        """Write the details of items to all their photos in one commit; vectors are copied, not made again."""
+        details = {row["item_id"]: row for row in rows.to_pylist()}
+        _, old = self.read(schema(self.card.size).names, details)
+        if old.num_rows:
+            changed = [row | {name: details[row["item_id"]][name] for name in DETAILS} for row in old.to_pylist()]
+            self._commit([_row(values) for values in changed])
+
+    def remove(self, item_ids: Iterable[str]) -> None:
+        """Remove all rows of these items in one commit; an unknown id does nothing."""
+        empty = dict.fromkeys((*TEXTS, "thumbnail"), "") | {"vector": [0.0] * self.card.size}
+        self._commit([empty | {"item_key": _key(item_id), "gone": True} for item_id in sorted(set(item_ids))])
+
+    def read(self, columns: Sequence[str], item_ids: Iterable[str] | None = None) -> tuple[int, pa.Table]:
+        """A version and its rows (of these items, or all), in no particular order; nothing of a later version."""
+        import pyarrow as pa
+
+        with _told(self.address):
+            commits = self._committed()
+            batches = list(self._batches(commits, columns, None if item_ids is None else sorted(set(item_ids))))
+        return 1 + len(commits), pa.Table.from_batches(batches, self._form(columns))
+
+    def scan(self, columns: Sequence[str]) -> tuple[int, Iterator[pa.RecordBatch]]:
+        """As :meth:`read` of all rows, a part at a time."""
+        with _told(self.address):
+            commits = self._committed()
+
+        def parts() -> Iterator[pa.RecordBatch]:
+            with _told(self.address):
+                yield from self._batches(commits, columns, None)
+
+        return 1 + len(commits), parts()
+
+    def compact(self) -> None:
+        """Delete rows that were replaced, removed or never committed over an hour ago."""
+        with _told(self.address):
+            before = time.time_ns() - int(KEEP_S * 1e9)
+            rows = list(self._query(KEYS, ""))
+            committed = self._committed()  # after the rows: a batch that is committed meanwhile is not taken for lost
+            old = {batch: at for batch, at in committed.items() if at < before}
+            alive = _latest(rows, old)
+            replaced = [row["key"] for row in rows if row["batch"] in old and row["key"] not in alive]
+            lost = [row["key"] for row in rows if row["batch"] not in committed and _born(row["batch"]) < before]
+            dead = [*replaced, *lost]
+            removed = [key for key, row in alive.items() if row["gone"]]
+            for keys in (dead, removed):  # in this order: a removal holds until what it removes is gone
+                for start in range(0, len(keys), CALL_IDS):
+                    self._client.delete(self._rows, ids=keys[start : start + CALL_IDS], timeout=CALL_S)
+
+    def close(self) -> None:
+        """Let go of the connection; the store is not used again."""
+        self._client.close()
+
+    def _committed(self) -> dict[str, int]:
+        """Every commit by its batch, with its time."""
+        rows = self._pages(self._commits, ["key", "at"], "at > 0")
+        return {row["key"]: int(row["at"]) for row in rows}
+
+    def _commit(self, rows: list[dict[str, Any]]) -> None:
+        if not rows:
+            return
+        with _told(self.address):
+            batch = f"{time.time_ns():020d}-{uuid.uuid4().hex[:12]}"
+            self._insert(self._rows, [row | {"key": f"{batch}-{n}", "batch": batch} for n, row in enumerate(rows)])
+            at = max(time.time_ns(), 1 + max(self._committed().values(), default=0))  # clocks may run behind
+            self._insert(self._commits, [{"key": batch, "at": at, "note": "", "vector": [0.0, 0.0]}])
+        self._changes += 1
+        if self._changes % store.TIDY_EVERY == 0:
+            self.compact()
+
+    def _insert(self, collection: str, rows: list[dict[str, Any]]) -> None:
+        part: list[dict[str, Any]] = []
+        room = CALL_BYTES
+        for row in rows:
+            size = 200 + sum(_size(row, name, self.address) for name in row)
+            if part and size > room:
+                self._client.insert(collection, part, timeout=CALL_S)
+                part, room = [], CALL_BYTES
+            part.append(row)
+            room -= size
+        self._client.insert(collection, part, timeout=CALL_S)
+
+    def _batches(
+        self, commits: Mapping[str, int], columns: Sequence[str], item_ids: Sequence[str] | None
+    ) -> Iterator[pa.RecordBatch]:
+        import pyarrow as pa
+
+        keys = [None] if item_ids is None else [_key(item_id) for item_id in item_ids]
+        for start in range(0, len(keys), CALL_IDS):
+            some = None if item_ids is None else keys[start : start + CALL_IDS]
+            visible = self._visible(commits, some)
+            fields = ["key", *dict.fromkeys(columns)]
+            page: list[dict[str, Any]] = []
+            for row in self._query(fields, _among(some)) if visible else ():
+                if row["key"] in visible:
+                    page.append(_read_row(row))
+                if len(page) == PAGE_ROWS:
+                    yield from pa.Table.from_pylist(page, self._form(columns)).to_batches()
+                    page = []
+            yield from pa.Table.from_pylist(page, self._form(columns)).to_batches()
+
+    def _visible(self, commits: Mapping[str, int], keys: Sequence[str | None] | None = None) -> set[str]:
+        """Keys of the rows that count, of all items or those of these keys."""
+        return {key for key, row in _latest(self._query(KEYS, _among(keys)), commits).items() if not row["gone"]}
+
+    def _query(self, fields: Sequence[str], condition: str) -> Iterator[dict[str, Any]]:
+        return self._pages(self._rows, list(fields), condition)
+
+    def _pages(self, collection: str, fields: list[str], condition: str) -> Iterator[dict[str, Any]]:
+        pages = self._client.query_iterator(
+            collection, batch_size=PAGE_ROWS, filter=condition, output_fields=fields, timeout=CALL_S
+        )
+        try:
+            while page := pages.next():
+                yield from page
+        finally:
+            pages.close()
+
+    def _form(self, columns: Sequence[str]) -> pa.Schema:
+        import pyarrow as pa
+
+        form = schema(self.card.size)
+        return pa.schema([form.field(name) for name in columns])
+
+
+def _latest(rows: Iterable[dict[str, Any]], commits: Mapping[str, int]) -> dict[str, dict[str, Any]]:
+    """Rows by key that belong to the latest of these commits that touched their item."""
+    found = [row for row in rows if row["batch"] in commits]
+    newest: dict[str, int] = {}
+    for row in found:
+        newest[row["item_key"]] = max(newest.get(row["item_key"], 0), commits[row["batch"]])
+    return {row["key"]: row for row in found if commits[row["batch"]] == newest[row["item_key"]]}
+
+
+def _key(item_id: str) -> str:
+    """What stands for an id in expressions: letters and digits alone, so that an id is never code."""
+    return hashlib.sha256(item_id.encode()).hexdigest()
+
+
+def _among(keys: Sequence[str | None] | None) -> str:
+    return "" if keys is None else f"item_key in {json.dumps(list(keys))}"
+
+
+def _row(values: Mapping[str, Any]) -> dict[str, Any]:
+    thumbnail = base64.b64encode(values["thumbnail"]).decode("ascii")
+    return {**values, "item_key": _key(values["item_id"]), "gone": False, "thumbnail": thumbnail}
+
+
+def _read_row(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {**row, "thumbnail": base64.b64decode(row["thumbnail"])} if "thumbnail" in row else dict(row)
+
+
+def _born(batch: str) -> int:
+    return int(batch.partition("-")[0])
+
+
+def _size(row: Mapping[str, Any], name: str, where: ServerAddress) -> int:
+    value = row[name]
+    size = 4 * len(value) if name == "vector" else len(value.encode()) if isinstance(value, str) else 8
+    if isinstance(value, str) and size > MAX_TEXT_BYTES:
+        item = printable(str(row.get("item_id", "")), 60)
+        raise BadGallery(where, f"item '{item}': '{name}' has {size} bytes, Milvus keeps at most {MAX_TEXT_BYTES}")
+    return size
+
+
+def _collections(where: ServerAddress) -> tuple[str, str]:
+    return f"dprnet_{where.name}", f"dprnet_{where.name}_commits"
+
+
+def _make(client: Any, name: str, texts: Mapping[str, int], size: int, *, flag: str = "", number: str = "") -> None:
+    """A new collection; one that a killed creation left behind goes."""
+    from pymilvus import DataType
+
+    client.drop_collection(name, timeout=CALL_S)
+    form = client.create_schema(auto_id=False, enable_dynamic_field=False)
+    form.add_field("key", DataType.VARCHAR, is_primary=True, max_length=128)
+    for text, length in texts.items():
+        form.add_field(text, DataType.VARCHAR, max_length=length)
+    if flag:
+        form.add_field(flag, DataType.BOOL)
+    if number:
+        form.add_field(number, DataType.INT64)
+    form.add_field("vector", DataType.FLOAT_VECTOR, dim=size)
+    index = client.prepare_index_params()
+    index.add_index("vector", index_type="FLAT", metric_type="IP")  # Milvus loads nothing without one
+    client.create_collection(name, schema=form, index_params=index, consistency_level="Strong", timeout=CALL_S)
+
+
+def _card(client: Any, where: ServerAddress) -> GalleryCard | None:
+    _, commits = _collections(where)
+    if not client.has_collection(commits, timeout=CALL_S):
+        return None
+    found = client.query(commits, filter="at == 0", output_fields=["note"], timeout=CALL_S)
+    return parse_card(found[0]["note"], where) if found else None
+
+
+def _connect(where: ServerAddress) -> Any:
+    from pymilvus import MilvusClient
+
+    parts = urlsplit(where.server)
+    tls = parse_qs(parts.query).get("tls", ["0"])[0] not in {"0", "false"}
+    return MilvusClient(
+        uri=f"{'https' if tls else 'http'}://{parts.hostname or '127.0.0.1'}:{parts.port or 19530}",
+        user=unquote(parts.username or ""),
+        password=unquote(parts.password or ""),
+        db_name=parts.path.strip("/"),
+        timeout=CALL_S,
+    )
+
+
+@contextmanager
+def _told(where: ServerAddress) -> Iterator[None]:
+    """What the client library raises, as one of our errors."""
+    try:
+        import grpc
+        from pymilvus.exceptions import MilvusException
+    except ImportError:
+        raise MissingExtra(where, "galleries in Milvus need pymilvus: pip install 'dprnet[milvus]'") from None
+    try:
+        yield
+    except (MilvusException, grpc.RpcError) as error:
+        logger.debug("the store failed", exc_info=True)
+        text = " ".join(str(error).split())[:200]
+        if "No space left" in text or "disk quota" in text.lower():
+            raise NoSpace(where, "no space left on the server; earlier data is intact") from None
+        raise BadGallery(where, f"the server cannot be used ({type(error).__name__}: {text})") from None
