@@ -78,6 +78,12 @@ class BadGallery(DprnetError):
     code = "bad_gallery"
 
 
+class BadFilter(DprnetError):
+    """A filter of a search that cannot be read, or names a column that no item has."""
+
+    code = "bad_filter"
+
+
 class BadReport(DprnetError):
     """A stored report that cannot be read (damaged, or from a newer version)."""
 
