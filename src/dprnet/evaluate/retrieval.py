@@ -80,11 +80,9 @@ def figures_of(
     ks: Sequence[int] = KS,
 ) -> RetrievalFigures:
     """The figures of similarities that are already there, (Q, G)."""
-    numbers = {instance: number for number, instance in enumerate(dict.fromkeys(photo.instance for photo in gallery))}
-    owner = np.array([numbers[photo.instance] for photo in gallery], np.int64)
-    wanted = np.array([numbers.get(photo.instance, -1) for photo in queries], np.int64)
+    owner, wanted = owners(queries, gallery)
     rank = item_ranks(similarity, owner, wanted)
-    precision = np.array([_precision(row, owner == want) for row, want in zip(similarity, wanted, strict=True)])
+    precision = average_precisions(similarity, owner, wanted)
     clusters = np.unique([photo.instance for photo in queries], return_inverse=True)[1]
     best = similarity.argmax(axis=1).tolist()
     wrong = [(str(queries[row].path), str(gallery[best[row]].path)) for row in np.flatnonzero(rank != 1).tolist()]
@@ -92,12 +90,24 @@ def figures_of(
         name=name,
         queries=len(queries),
         gallery_photos=len(gallery),
-        gallery_items=len(numbers),
+        gallery_items=int(owner.max()) + 1,
         recall={k: with_interval((rank <= k).astype(np.float64), clusters) for k in ks},
         mean_average_precision=with_interval(precision, clusters),
         right=int((rank == 1).sum()),
         wrong=tuple(wrong),
     )
+
+
+def owners(queries: Sequence[Photo], gallery: Sequence[Photo]) -> tuple[IntArray, IntArray]:
+    """(G,) number of each gallery photo's item, in the order they come; (Q,) the right item of each query, or -1."""
+    numbers = {instance: number for number, instance in enumerate(dict.fromkeys(photo.instance for photo in gallery))}
+    owner = np.array([numbers[photo.instance] for photo in gallery], np.int64)
+    return owner, np.array([numbers.get(photo.instance, -1) for photo in queries], np.int64)
+
+
+def average_precisions(similarity: FloatArray, owner: IntArray, wanted: IntArray) -> FloatArray:
+    """(Q,) average precision over the gallery's photos; arguments as :func:`item_ranks`."""
+    return np.array([_precision(row, owner == want) for row, want in zip(similarity, wanted, strict=True)])
 
 
 def item_ranks(similarity: FloatArray, owner: IntArray, wanted: IntArray) -> FloatArray:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from pydantic import Field, field_validator
 
@@ -87,6 +87,7 @@ class Terms(Settings):
     warmup: float = Field(default=0.05, ge=0, lt=1)  # ours: share of the steps
     clip: float = Field(default=5.0, gt=0)  # ours: length of the gradient, at most
     precision: Literal["32", "bf16"] = "32"
+    most_photos: int = Field(default=0, ge=0)  # of each source, the first so many; 0: all
 
 
 class MethodOptions(Settings):
@@ -113,9 +114,22 @@ class Table2Recipe(Settings):
     trial_images: int = Field(default=8_000, ge=1)  # ours: photos of a trial; the best rate on validation is taken
     seeds: tuple[int, ...] = Field(default=(0, 1, 2), min_length=1)  # ours
     short: int = Field(default=100, ge=1)  # ours: photos of the short list that pair-wise methods order
+    luma: bool = True  # ours: measure on luma, its products of the test split, in the folder that DPRNET_DATA names
+    test: tuple[str, ...] = ()  # further sets to measure on (paths of video-to-shop sets)
+    validation: tuple[str, ...] = ()  # further sets to choose the learning rate on
+    thin: tuple[int, int] | None = None  # queries and wrong gallery photos of each task, at most; None: all
     terms: Terms = Terms()
     options: MethodOptions = MethodOptions()
     device: str = "auto"  # auto, cpu, cuda
+
+    @classmethod
+    def quick(cls) -> Self:
+        """A few steps a method on a few photos: shows that every row runs, and nothing else."""
+        terms = Terms(sampling=SamplingSettings(p=4, k=2), most_photos=40, cache_size=64,
+                      trunk=TrunkSettings(image_size=64))  # fmt: skip
+        options = MethodOptions(dreml=DremlSettings(members=2, meta=4))
+        return cls(images=24, rates=(1e-4, 3.5e-4), trial_images=8, seeds=(0,), short=10, thin=(8, 24), terms=terms,
+                   options=options)  # fmt: skip
 
     @field_validator("methods")
     @classmethod

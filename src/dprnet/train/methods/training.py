@@ -48,7 +48,8 @@ def read_material(terms: Terms, progress: Progress = SILENT) -> Material:
     Raises:
         MissingFile, BadDataset: a source is not there, or has no photos.
     """
-    cache = load_photos(read_sources(terms.data), terms.cache_size, progress=progress)
+    sources = [found[: terms.most_photos or None] for found in read_sources(terms.data)]
+    cache = load_photos(sources, terms.cache_size, progress=progress)
     return Material(cache, read_marks(terms.data, cache))
 
 
