@@ -72,8 +72,9 @@ $(WORLD)/validation/set.json: | $(READY)
 $(WORLD)/test/set.json: | $(READY)
 	$(BIN)/dprnet world make --out $(@D) --split test --videos 60 --items 500 --processes 2
 
-serve: ## the HTTP service
-	@echo "The service is not part of this version yet; see docs/README.md." && exit 2
+serve: $(READY) ## the HTTP service and its page, on the samples of the demonstration
+	@test -f out/demo/report.json || $(BIN)/dprnet demo --out out/demo
+	$(BIN)/dprnet serve --folder out/service --gallery samples="$$(ls -td out/demo/gallery-*/ | head -n 1)" --samples out/demo/samples/videos
 
 bench: $(READY) ## every benchmark; rows go to benchmarks/results.csv
 	@for script in benchmarks/*.py; do case $$script in */_*) ;; *) echo "== $$script"; $(BIN)/python $$script || exit 1;; esac; done

@@ -37,7 +37,7 @@ def make_app(service: Service) -> ASGIApp:
         lifespan=lifespan,
         redirect_slashes=False,
     )
-    problems.install(app)
+    problems.install(app, lambda error: pages.page_of_error(service, error))
     app.state.service = service
     for module in (api_jobs, api_results, api_galleries, api_system):
         app.include_router(module.router, prefix="/v1")

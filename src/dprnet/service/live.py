@@ -6,7 +6,7 @@ import threading
 from collections import deque
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numpy as np
 
@@ -105,20 +105,14 @@ class Live:
         return shown
 
 
-class WatchedDetector(Detector):
-    """A detector that tells somebody of every frame it looked at."""
+class Watched:
+    """A detector that tells somebody of every frame it looked at; in everything else the detector it stands for."""
 
     def __init__(self, detector: Detector, live: Live) -> None:
-        super().__init__(
-            detector.network,
-            str(next(detector.network.parameters()).device),
-            batch=detector.batch,
-            where=detector.where,
-        )
-        self._live = live
+        self._detector, self._live = detector, live
 
-    def __call__(self, frames: Iterable[Frame], score_threshold: float | None = None) -> Iterator[Detections]:
-        """See :class:`Detector`."""
+    def __call__(self, frames: Iterable[Frame], *more: Any, **settings: Any) -> Iterator[Detections]:
+        """As the detector."""
         waiting: deque[Frame] = deque()
 
         def passing() -> Iterator[Frame]:
@@ -126,6 +120,14 @@ class WatchedDetector(Detector):
                 waiting.append(frame)
                 yield frame
 
-        for found in super().__call__(passing(), score_threshold):
+        for found in self._detector(passing(), *more, **settings):
             self._live.saw(waiting.popleft(), found)
             yield found
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._detector, name)
+
+
+def watched(detector: Detector, live: Live) -> Detector:
+    """A detector whose every frame somebody is told of."""
+    return cast(Detector, Watched(detector, live))

@@ -1,5 +1,217 @@
-"""stub"""
+"""What people see: the pages, their fragments, and the few files they need."""
 
-from fastapi import APIRouter
+from __future__ import annotations
 
-router = APIRouter()
+import hmac
+from functools import cache
+from importlib.resources import files
+from typing import TYPE_CHECKING, Annotated, Any
+from urllib.parse import quote
+
+from fastapi import APIRouter, Form, Query, Request
+from fastapi.responses import FileResponse, HTMLResponse, RedirectResponse, Response
+from starlette.concurrency import run_in_threadpool
+
+from dprnet import __version__
+from dprnet.core.errors import MissingFile
+from dprnet.report.page import WORDS, clock, safe_link
+from dprnet.service.api_galleries import matching
+from dprnet.service.api_jobs import JobId, job_of, told
+from dprnet.service.api_results import playable
+from dprnet.service.feedback import Feedback, page_of
+from dprnet.service.guard import COOKIE, session
+from dprnet.service.jobs import Job
+from dprnet.service.problems import Problem
+from dprnet.service.shapes import SearchOut, photo_address
+from dprnet.service.state import Service, Serving
+from dprnet.service.worker import VIDEO
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+HERE = files("dprnet.service")
+STATIC = {
+    "report.css": (files("dprnet.report") / "templates" / "report.css", "text/css"),
+    "app.css": (HERE / "static" / "app.css", "text/css"),
+    "app.js": (HERE / "static" / "app.js", "text/javascript"),
+    "htmx-4.0.1.min.js": (HERE / "static" / "htmx-4.0.1.min.js", "text/javascript"),
+    "icon.svg": (HERE / "static" / "icon.svg", "image/svg+xml"),
+}
+PAGE = 36  # ours: items at once; a few screens on a phone
+RECENT = 8
+
+router = APIRouter(default_response_class=HTMLResponse)
+
+
+@router.get("/")
+def home(service: Serving) -> HTMLResponse:
+    """Send a video, or try a sample."""
+    jobs = [told(service, job) for job in service.jobs.page(RECENT)]
+    hours = service.config.keep_s / 3600
+    return _page("home.html.j2", service, "search", jobs=jobs, samples=list(service.samples), hours=hours)
+
+
+@router.get("/jobs/{job_id}")
+def job(service: Serving, job_id: JobId) -> HTMLResponse:
+    """One video: its player, its timeline, its garments."""
+    found = job_of(service, job_id)
+    path = service.config.job_folder(job_id) / VIDEO
+    kind = playable(path) if path.is_file() else None
+    return _page("job.html.j2", service, "search", kind=kind, **_shown(service, found))
+
+
+@router.get("/jobs/{job_id}/found")
+def found(service: Serving, job_id: JobId) -> HTMLResponse:
+    """The garments of a job as they are now, and the timeline (swapped out of band)."""
+    return _page("found.html.j2", service, "search", **_shown(service, job_of(service, job_id)))
+
+
+@router.post("/jobs/{job_id}/say")
+def say(
+    service: Serving,
+    job_id: JobId,
+    garment: Annotated[int, Form(ge=1)],
+    item_id: Annotated[str, Form(max_length=500)],
+    verdict: Annotated[str, Form(pattern="^(right|wrong)$")],
+) -> HTMLResponse:
+    """Keep feedback and show its buttons again."""
+    Feedback(service.jobs, service.config).keep(job_id, garment, item_id, "right" if verdict == "right" else "wrong")
+    values = {"garment": garment, "item_id": item_id, "verdict": verdict, "job_id": job_id}
+    return _page("said.html.j2", service, "search", **values)
+
+
+@router.get("/image")
+def image(service: Serving) -> HTMLResponse:
+    """Try one image."""
+    return _page("image.html.j2", service, "image")
+
+
+@router.post("/image/found")
+async def image_found(
+    service: Serving, request: Request, gallery: Annotated[str, Query(max_length=64)], whole: bool = False
+) -> HTMLResponse:
+    """What one image matches; the body is the image."""
+    await run_in_threadpool(service.shelves.check, gallery)
+    data = b"".join([chunk async for chunk in request.stream()])
+    if not data:
+        raise Problem(422, "empty", "image: choose a file first")
+    answer = await service.searcher.alone(
+        lambda: service.searcher.search(data, "image", service.shelves, gallery, items=10, box=None, whole=whole)
+    )
+    return _page("image_found.html.j2", service, "image", answer=SearchOut.of(answer, gallery))
+
+
+@router.get("/catalogue")
+def catalogue(service: Serving) -> Response:
+    """The galleries."""
+    shelves = service.shelves.all()
+    if len(shelves) == 1:
+        return RedirectResponse(f"/catalogue/{quote(shelves[0].name)}", 303)
+    return _page("galleries.html.j2", service, "catalogue", shelves=shelves)
+
+
+@router.get("/catalogue/{name}")
+def shelf(service: Serving, name: str, q: Annotated[str, Query(max_length=100)] = "") -> HTMLResponse:
+    """The items of a gallery; add one, remove one."""
+    return _page("catalogue.html.j2", service, "catalogue", shelf=service.shelves.one(name), **_items(service, name, q))
+
+
+@router.get("/catalogue/{name}/items")
+def shelf_items(
+    service: Serving,
+    name: str,
+    q: Annotated[str, Query(max_length=100)] = "",
+    after: Annotated[str | None, Query(max_length=500)] = None,
+) -> HTMLResponse:
+    """A page of the items of a gallery."""
+    return _page("items.html.j2", service, "catalogue", **_items(service, name, q, after))
+
+
+@router.get("/samples/{name}")
+def sample(service: Serving, name: str) -> FileResponse:
+    """A sample video."""
+    path = service.samples.get(name)
+    if path is None or (kind := playable(path)) is None:
+        raise MissingFile(f"sample {name[:80]}", "there is none of this name that a browser plays")
+    return FileResponse(path, media_type=kind)
+
+
+@router.get("/static/{name}")
+def static(name: str) -> Response:
+    """A file of the page's own; there are no others."""
+    if name not in STATIC:
+        raise MissingFile(f"file {name[:80]}", "the page has none of this name")
+    path, kind = STATIC[name]
+    return Response(path.read_bytes(), media_type=kind, headers={"cache-control": "public, max-age=86400"})
+
+
+@router.get("/login")
+def login(service: Serving) -> HTMLResponse:
+    """Ask for the key."""
+    return _page("login.html.j2", service, "", wrong=False)
+
+
+@router.post("/login")
+def logged_in(service: Serving, request: Request, key: Annotated[str, Form(max_length=500)]) -> Response:
+    """Take the key and remember, in a cookie no script reads, that it was known."""
+    wanted = service.config.api_key
+    if wanted is None or not hmac.compare_digest(key.strip().encode(), wanted.get_secret_value().encode()):
+        page = _page("login.html.j2", service, "", wrong=True)
+        page.status_code = 401
+        return page
+    answer = RedirectResponse("/", 303)
+    secure = request.url.scheme == "https"
+    answer.set_cookie(COOKIE, session(wanted.get_secret_value()), httponly=True, samesite="strict", secure=secure)
+    return answer
+
+
+def _shown(service: Service, job: Job) -> dict[str, Any]:
+    values: dict[str, Any] = {"job": told(service, job), "page": None, "said": {}}
+    if job.result is not None:
+        try:
+            values["page"] = page_of(service.config.job_folder(job.id) / job.result)
+        except FileNotFoundError:
+            raise MissingFile(f"job {job.id}", "its result is gone; it has just been deleted") from None
+        values["said"] = Feedback(service.jobs, service.config).of(job.id)
+    return values
+
+
+def _items(service: Service, name: str, q: str, after: str | None = None) -> dict[str, Any]:
+    found, total = matching(service.shelves.items(name), q, after, PAGE)
+    service.shelves.expect(name, found[:PAGE])
+    following = found[PAGE - 1].item_id if len(found) > PAGE else None
+    values = {"name": name, "q": q, "items": found[:PAGE], "total": total, "after": following}
+    return values | {"first": after is None}
+
+
+def _page(template: str, service: Service, here: str, **values: Any) -> HTMLResponse:
+    shared = {"here": here, "version": __version__, "galleries": service.shelves.names(), "locked": _locked(service)}
+    return HTMLResponse(_templates().get_template(template).render(**shared, **values))
+
+
+def _locked(service: Service) -> bool:
+    return service.config.api_key is not None
+
+
+@cache
+def _templates() -> Environment:
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    pages = Environment(
+        loader=FileSystemLoader(str(HERE / "templates")),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    pages.filters |= {"clock": clock, "safe_link": safe_link, "address": lambda text: quote(text, safe="")}
+    pages.globals |= {"photo": photo_address, "WORDS": WORDS}
+    return pages
+
+
+def page_of_error(service: Service, error: Problem) -> HTMLResponse:
+    """An error as a page: the same sentence, in the same house."""
+    page = _page("error.html.j2", service, "", message=error.message, status=error.status)
+    page.status_code = error.status
+    page.headers.update(error.headers)
+    return page

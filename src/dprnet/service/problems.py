@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -78,32 +78,40 @@ def answer(problem: Problem) -> JSONResponse:
     return JSONResponse(body.model_dump(), problem.status, headers=problem.headers)
 
 
-def install(app: FastAPI) -> None:
-    """Have every error of the app told in the one shape."""
+def install(app: FastAPI, page: Callable[[Problem], Response]) -> None:
+    """Have every error of the app told in the one shape; to somebody who opens a page, on a page."""
+
+    def respond(request: Request, error: Problem) -> Response:
+        headers = request.headers
+        opened = headers.get("sec-fetch-dest", "document") == "document" and "hx-request" not in headers
+        wants_page = opened and "text/html" in headers.get("accept", "") and not request.url.path.startswith("/v1/")
+        return page(error) if wants_page else answer(error)
 
     async def ours(request: Request, error: Exception) -> Response:
         assert isinstance(error, DprnetError), "registered for it"
-        return answer(told(error))
+        return respond(request, told(error))
 
     async def problem(request: Request, error: Exception) -> Response:
         assert isinstance(error, Problem), "registered for it"
-        return answer(error)
+        return respond(request, error)
 
     async def http(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException), "registered for it"
         code = _CODES.get(error.status_code, "error")
         message = f"{request.url.path[:120]}: {error.detail}" if error.status_code in {404, 405} else str(error.detail)
-        return answer(Problem(error.status_code, code, printable(message), error.headers))
+        return respond(request, Problem(error.status_code, code, printable(message), error.headers))
 
     async def invalid(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError), "registered for it"
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"] if part not in {"query", "header", "path", "body"})
-        return answer(Problem(422, "bad_request", printable(f"{where or 'request'}: {first['msg']}")))
+        return respond(request, Problem(422, "bad_request", printable(f"{where or 'request'}: {first['msg']}")))
 
     async def fault(request: Request, error: Exception) -> Response:
         _log.error("a fault of ours", exc_info=error)
-        return answer(Problem(500, "internal", "a fault of dprnet; its log has the traceback, please report it"))
+        return respond(
+            request, Problem(500, "internal", "a fault of dprnet; its log has the traceback, please report it")
+        )
 
     app.add_exception_handler(DprnetError, ours)
     app.add_exception_handler(Problem, problem)

@@ -21,6 +21,7 @@ from dprnet.gallery import CARD, Gallery, Item
 from dprnet.service.config import NAME, ServiceConfig
 
 PHOTO_SIDE = 1024  # ours: pixels of the longer side of a photo that was added; more helps neither page nor embedder
+KEPT_PICTURES = 2000  # ours: some 16 MB of small JPEGs
 THUMBNAIL_SIDE = 220  # ours: as indexing a catalogue makes them
 
 
@@ -50,6 +51,7 @@ class Shelves:
         self._config, self._embedder, self._size = config, embedder, size
         self._open: dict[str, Gallery] = {}
         self._items: dict[str, tuple[int, list[Item]]] = {}
+        self._pictures: dict[tuple[str, int, str, str], bytes] = {}
         self._lock = threading.RLock()
 
     def names(self) -> list[str]:
@@ -161,10 +163,24 @@ class Shelves:
             raise MissingFile(f"item {item_id[:80]}", f"has no photo {photo}; it has {len(item.images)}, from 0")
         match = Match(item_id, 0.0, photo=str(item.images[photo]))
         with self.gallery(name) as found:
-            kept = found.thumbnails([match])
-        if (item_id, match.photo) not in kept:
+            key = (name, found.version, item_id, match.photo)
+            if key not in self._pictures:
+                self._pictures.update(self._read(found, name, [match]))
+        if not (jpeg := self._pictures.get(key, b"")):
             raise MissingFile(f"item {item_id[:80]}", "no small picture was kept of this photo")
-        return kept[item_id, match.photo]
+        return jpeg
+
+    def expect(self, name: str, items: Sequence[Item]) -> None:
+        """Read the first small picture of each item at once: a page is about to ask for them one by one."""
+        with self.gallery(name) as found:
+            matches = [Match(item.item_id, 0.0, photo=str(item.images[0])) for item in items if item.images]
+            self._pictures.update(self._read(found, name, matches))
+
+    def _read(self, found: Gallery, name: str, matches: list[Match]) -> dict[tuple[str, int, str, str], bytes]:
+        if len(self._pictures) > KEPT_PICTURES:
+            self._pictures.clear()
+        kept = found.thumbnails(matches)
+        return {(name, found.version, m.item_id, m.photo): kept.get((m.item_id, m.photo), b"") for m in matches}
 
     def put(self, name: str, item: Item, photos: Sequence[tuple[str, bytes]], embedder: Embedder) -> Item:
         """Write an item with its photos; one that was there is replaced.

@@ -6,6 +6,7 @@ It is told the service's settings as one line on standard input, and ends when t
 from __future__ import annotations
 
 import contextlib
+import copy
 import logging
 import os
 import shutil
@@ -19,7 +20,7 @@ from dprnet.core.errors import DprnetError, MissingFile
 from dprnet.pipeline import VideoToShop
 from dprnet.service.config import ServiceConfig
 from dprnet.service.jobs import Jobs, Lease
-from dprnet.service.live import Given, Live, WatchedDetector
+from dprnet.service.live import Given, Live, watched
 from dprnet.service.results import write_result
 from dprnet.service.shelves import gallery_paths
 
@@ -65,13 +66,13 @@ class Worker:
     def _search(self, lease: Lease, live: Live) -> None:
         job, folder = lease.job, self.config.job_folder(lease.job.id)
         request = job.request
-        shop = self.shop
+        shop = copy.copy(self.shop)
         if request["gallery"]:
             paths = gallery_paths(self.config)
             if request["gallery"] not in paths:
                 raise MissingFile(f"gallery {request['gallery']}", "is no longer there; send the video again")
             shop = shop.in_gallery(paths[request["gallery"]])
-        shop.detector = WatchedDetector(self._detector, live)
+        shop.detector = watched(self._detector, live)
         report, pictures = shop.search_shown(
             folder / VIDEO,
             every=request["every"],
