@@ -57,8 +57,11 @@ def _video(path: Path) -> Checked:
 
 
 def _catalogue(path: Path) -> Checked:
+    from dprnet.data.pairs import looks_like_pairs
     from dprnet.gallery import read_catalogue
 
+    if path.is_file() and looks_like_pairs(path):
+        return _pairs(path)
     read = read_catalogue(path)
     photos = sum(len(item.images) for item in read.items)
     return Checked("catalogue", f"{len(read)} items, {photos} photos", tuple(map(str, read.problems)))
@@ -94,6 +97,27 @@ def _coco(path: Path) -> Checked:
 
     told, problems = check_coco(path)
     return Checked("data set", f"COCO, {told}", tuple(problems))
+
+
+def _pairs(path: Path) -> Checked:
+    from dprnet.data.pairs import check_pairs
+
+    told, problems = check_pairs(path)
+    return Checked("data set", f"pairs, {told}", tuple(problems))
+
+
+def _deepfashion_c2s(path: Path) -> Checked:
+    from dprnet.data.deepfashion_c2s_check import check_deepfashion_c2s
+
+    told, problems = check_deepfashion_c2s(path)
+    return Checked("data set", f"DeepFashion consumer-to-shop, {told}", tuple(problems))
+
+
+def _street2shop(path: Path) -> Checked:
+    from dprnet.data.street2shop import check_street2shop
+
+    told, problems = check_street2shop(path)
+    return Checked("data set", f"Street2Shop, {told}", tuple(problems))
 
 
 def _ccp(path: Path) -> Checked:
@@ -159,6 +183,8 @@ _FOLDERS: Mapping[str, Callable[[Path], Checked]] = {
     "annos": _deepfashion2,
     "train/annos": _deepfashion2,
     "validation/annos": _deepfashion2,
+    "Eval/list_eval_partition.txt": _deepfashion_c2s,
+    "meta/json": _street2shop,
     "annotations": _coco,
     "masks": _ccp,
     "front_back_pairs.csv": _luma,

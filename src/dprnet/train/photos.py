@@ -33,7 +33,7 @@ MOST_HIDDEN = 0.6  # ours: fraction of a garment; a view with less of it could b
 class PhotoSource(Settings):
     """Where training photos come from."""
 
-    kind: Literal["luma", "clothing", "shopset"]
+    kind: Literal["luma", "clothing", "shopset", "deepfashion_c2s", "street2shop", "pairs"]
     path: str = ""  # of the set; empty for luma and clothing: in the folder that DPRNET_DATA names
     split: Literal["train", "validation"] = "train"  # of luma and clothing; a shopset is one split
     weight: float = Field(default=1.0, gt=0)  # ours: this source's share of the instances drawn
@@ -235,8 +235,33 @@ def _shopset(source: PhotoSource) -> list[Shot]:
     return shopset_shots(ShopSet.open(Path(os.path.expandvars(source.path))), source.per_instance)
 
 
+def _deepfashion_c2s(source: PhotoSource) -> list[Shot]:
+    from dprnet.data import deepfashion_c2s
+
+    return shots(deepfashion_c2s.photos(_given(source), source.split))
+
+
+def _street2shop(source: PhotoSource) -> list[Shot]:
+    from dprnet.data import street2shop
+
+    return shots(street2shop.photos(_given(source), source.split))
+
+
+def _pairs(source: PhotoSource) -> list[Shot]:
+    from dprnet.data import pairs
+
+    return shots(pairs.photos(_given(source), source.split))
+
+
+def _given(source: PhotoSource) -> Path:
+    return Path(os.path.expandvars(source.path))
+
+
 _READERS: Mapping[str, Callable[[PhotoSource], list[Shot]]] = {
     "luma": _luma,
     "clothing": _clothing,
     "shopset": _shopset,
+    "deepfashion_c2s": _deepfashion_c2s,
+    "street2shop": _street2shop,
+    "pairs": _pairs,
 }

@@ -1,0 +1,260 @@
+"""DeepFashion consumer-to-shop: photos that users took of garments, and the shop's photos of the same items.
+
+    Img/img/TOPS/T_Shirt/id_00000218/{shop_01.jpg, comsumer_01.jpg}      "comsumer" is how the files are called
+    Eval/list_eval_partition.txt           count, header, then: consumer shop item_id train|val|test
+    Anno/list_bbox_consumer2shop.txt       count, header, then: image clothes_type source_type x_1 y_1 x_2 y_2
+    Anno/list_landmarks_consumer2shop.txt  count, header, then: image clothes_type variation_type (visibility x y) ...
+
+Identity is the item; one garment may come under several ids, which nothing in the files tells. Consumer photos are of
+domain ``video`` (they are the queries), shop photos of domain ``shop``.
+
+Two protocols are in use, and papers mix them (paper, section 4.3): queries and gallery of the test split, or of
+validation and test together; and queries are counted as rows of the partition (a photo with two shop photos counts
+twice, as published) or as photos. :func:`protocol` gives all four.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+from dprnet.core.classes import COARSE_CLASSES, UNLABELLED
+from dprnet.core.errors import BadDataset, MissingFile
+from dprnet.data.labelled import Photo
+from dprnet.data.protocols import Protocol, unique
+from dprnet.data.splits import check_split
+
+log = logging.getLogger(__name__)
+
+PARTITION = "Eval/list_eval_partition.txt"
+BOXES = "Anno/list_bbox_consumer2shop.txt"
+LANDMARKS = "Anno/list_landmarks_consumer2shop.txt"
+PAIRS = 195_540  # rows of the whole partition
+PUBLISHED = {"test": (47_434, 11_312), "val+test": (95_961, 22_669)}
+"""Query rows and gallery photos (paper, section 4.3)."""
+SPLITS: Mapping[str, str] = {"train": "train", "val": "validation", "test": "test"}
+POINTS = {1: 6, 2: 4, 3: 8}
+"""Landmarks of a garment by clothes_type: 1 upper, 2 lower, 3 full."""
+
+Which = Literal["test", "val+test"]
+Counting = Literal["pairs", "images"]
+Fields = tuple[int, list[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """A row of the partition."""
+
+    consumer: str
+    shop: str
+    item_id: str
+    split: str
+    """train, validation or test."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What the landmarks of a photo say of its quality; indices as in ``core.classes``, -1 unlabelled."""
+
+    viewpoint: int
+    """Frontal for normal poses, side or back for large ones (ours); -1 for the rest."""
+    occlusion: int
+    """By the share of landmarks that are hidden: none slight, up to half medium, more heavy (ours)."""
+    crop: int
+    """1 where a landmark is cut off."""
+
+
+class ConsumerToShop:
+    """The data set in a folder; its lists are read when first asked for.
+
+    Args:
+        root: the folder that holds ``Eval``, ``Anno`` and ``Img``.
+
+    Raises:
+        MissingFile: there is no partition.
+    """
+
+    def __init__(self, root: Path | str) -> None:
+        self.root = Path(root)
+        if not (self.root / PARTITION).is_file():
+            raise MissingFile(self.root / PARTITION, "no partition; is this the folder that holds Eval, Anno and Img?")
+
+    @cached_property
+    def pairs(self) -> tuple[Pair, ...]:
+        """All rows of the partition, in order.
+
+        Raises:
+            BadDataset: a header, row or split is wrong (``dprnet check`` lists all).
+        """
+        found = []
+        path = self.root / PARTITION
+        for line, fields in read_list(path, ("image_pair_name_1", "image_pair_name_2", "item_id", "evaluation_status")):
+            if len(fields) != 4 or fields[3] not in SPLITS:
+                raise BadDataset(path, f"line {line}: wanted consumer, shop, item_id and train|val|test, got {fields}")
+            found.append(Pair(fields[0], fields[1], fields[2], SPLITS[fields[3]]))
+        return tuple(found)
+
+    @cached_property
+    def boxes(self) -> Mapping[str, tuple[tuple[float, float, float, float], int]]:
+        """Corners (pixels) and clothes_type by image; empty where there is no list of boxes."""
+        path = self.root / BOXES
+        if not path.is_file():
+            log.warning("%s is not there: whole photos are taken", path)
+            return {}
+        found = {}
+        for line, fields in read_list(path, ("image_name", "clothes_type", "source_type", "x_1", "y_1", "x_2", "y_2")):
+            found[fields[0]] = (box_of(path, line, fields), int(fields[1]))
+        return found
+
+    @cached_property
+    def seen(self) -> Mapping[str, Seen]:
+        """Quality by image; empty where there is no list of landmarks."""
+        path = self.root / LANDMARKS
+        if not path.is_file():
+            return {}
+        found = {}
+        for line, fields in read_list(path, ("image_name", "clothes_type", "variation_type")):
+            found[fields[0]] = quality_of(path, line, fields)
+        return found
+
+    def path(self, image: str) -> Path:
+        """The file of an image as the lists name it; ``Summer_Suit`` and ``Summer_Wear`` stand for one another."""
+        for name in (image, image.replace("Summer_Suit", "Summer_Wear"), image.replace("Summer_Wear", "Summer_Suit")):
+            for folder in (self.root / "Img", self.root):
+                if (folder / name).is_file():
+                    return folder / name
+        return self.root / "Img" / image
+
+    def photo(self, image: str, item_id: str, *, shop: bool) -> Photo:
+        """A photo of an item."""
+        box, kind = self.boxes.get(image, (None, 0))
+        viewpoint = known.viewpoint if (known := self.seen.get(image)) else UNLABELLED
+        domain: Literal["shop", "video"] = "shop" if shop else "video"
+        return Photo(self.path(image), box, f"deepfashion/{item_id}", coarse(image, kind), domain, viewpoint)
+
+    def photos(self, split: str) -> list[Photo]:
+        """Every photo of a split once, consumer and shop, for training.
+
+        Raises:
+            BadDataset: a list is wrong.
+        """
+        wanted, rows = check_split(split), dict[tuple[str, str, bool], None]()
+        for pair in self.pairs:
+            if pair.split == wanted:
+                rows[pair.consumer, pair.item_id, False] = rows[pair.shop, pair.item_id, True] = None
+        return [self.photo(image, item, shop=shop) for image, item, shop in rows]
+
+    def protocol(self, which: Which = "test", counting: Counting = "pairs") -> Protocol:
+        """Queries and gallery as published.
+
+        Args:
+            which: ``test``, or ``val+test``.
+            counting: ``pairs``: a query is a row of the partition, as published; ``images``: each photo once.
+
+        Raises:
+            BadDataset: the whole data set gives other numbers than were published, so a file must be damaged.
+        """
+        splits = {"test"} if which == "test" else {"validation", "test"}
+        rows = [pair for pair in self.pairs if pair.split in splits]
+        known: dict[tuple[str, str, bool], Photo] = {}
+
+        def photo(image: str, item: str, shop: bool) -> Photo:
+            if (image, item, shop) not in known:
+                known[image, item, shop] = self.photo(image, item, shop=shop)
+            return known[image, item, shop]
+
+        queries = tuple(photo(pair.consumer, pair.item_id, False) for pair in rows)
+        gallery = unique(photo(pair.shop, pair.item_id, True) for pair in rows)
+        if len(self.pairs) == PAIRS and (len(queries), len(gallery)) != PUBLISHED[which]:
+            raise BadDataset(
+                self.root / PARTITION,
+                f"{which}: {len(queries)} queries and {len(gallery)} gallery photos; published are {PUBLISHED[which]}",
+            )
+        asked = queries if counting == "pairs" else unique(queries)
+        return Protocol(f"DeepFashion C2S {which}, queries by {counting}", asked, gallery)
+
+
+def read_list(path: Path, columns: Sequence[str]) -> Iterator[Fields]:
+    """Rows of one of DeepFashion's lists with their line (from 1): a count, a header, then as many rows.
+
+    Raises:
+        MissingFile: no such file.
+        BadDataset: the first line is no count, the header lacks a column, or the number of rows is another.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        raise MissingFile(path, "no such list") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadDataset(path, f"cannot be read as UTF-8 text ({type(error).__name__})") from None
+    if len(lines) < 2 or not lines[0].strip().isdigit():
+        raise BadDataset(path, f"line 1: wanted the number of rows, got '{lines[0][:40] if lines else ''}'")
+    header = lines[1].split()
+    if missing := [name for name in columns if name not in header]:
+        raise BadDataset(path, f"line 2: column '{missing[0]}' is missing; wanted {', '.join(columns)}")
+    rows = [(number, line.split()) for number, line in enumerate(lines[2:], 3) if line.strip()]
+    if len(rows) != int(lines[0]):
+        raise BadDataset(path, f"line 1 says {int(lines[0])} rows, there are {len(rows)}; the file is cut short")
+    yield from rows
+
+
+def box_of(path: Path, line: int, fields: Sequence[str]) -> tuple[float, float, float, float]:
+    """Corners of a row of the list of boxes.
+
+    Raises:
+        BadDataset: other than seven fields, or corners in the wrong order.
+    """
+    try:
+        _, kind, source, *corners = fields
+        x1, y1, x2, y2 = (float(value) for value in corners)
+        if int(kind) not in POINTS or int(source) not in {1, 2}:
+            raise ValueError
+    except ValueError:
+        raise BadDataset(path, f"line {line}: wanted image, types and x_1 y_1 x_2 y_2, got {list(fields)}") from None
+    if not (x1 < x2 and y1 < y2):
+        raise BadDataset(path, f"line {line}: the box {x1:g} {y1:g} {x2:g} {y2:g} is no pair of corners x1 y1 x2 y2")
+    return x1, y1, x2, y2
+
+
+def quality_of(path: Path, line: int, fields: Sequence[str]) -> Seen:
+    """What a row of the list of landmarks says.
+
+    Raises:
+        BadDataset: other than three numbers a landmark of the clothes_type, or an unknown visibility.
+    """
+    try:
+        kind, variation, *values = (int(value) for value in fields[1:])
+        states = values[::3]
+        if len(values) != 3 * POINTS[kind] or not set(states) <= {0, 1, 2} or not 1 <= variation <= 5:
+            raise ValueError
+    except (ValueError, KeyError):
+        raise BadDataset(path, f"line {line}: no landmarks of its clothes_type: {' '.join(fields)[:80]}") from None
+    hidden = states.count(1) / len(states)
+    viewpoint = {1: 0, 3: 1}.get(variation, UNLABELLED)
+    return Seen(viewpoint, 0 if not hidden else 1 if hidden <= 0.5 else 2, int(2 in states))
+
+
+def coarse(image: str, clothes_type: int = 0) -> int:
+    """Index into COARSE_CLASSES by the folders of an image's path, else by its clothes_type (ours), or -1.
+
+    >>> [coarse(f"img/{name}/id_1/shop_01.jpg") for name in ("TOPS/T_Shirt", "TROUSERS/Shorts", "DRESSES/Skirt")]
+    [0, 3, 4]
+    """
+    words = image.lower()
+    for part, name in (
+        ("shorts", "shorts"), ("skirt", "skirt"), ("coat", "outerwear"), ("jacket", "outerwear"),
+        ("dress/", "dress"), ("dresses/", "dress"), ("trousers/", "trousers"), ("pants", "trousers"),
+        ("jeans", "trousers"), ("leggings", "trousers"), ("tops/", "top"),
+    ):  # fmt: skip
+        if part in words:
+            return COARSE_CLASSES.index(name)
+    return {1: COARSE_CLASSES.index("top"), 3: COARSE_CLASSES.index("dress")}.get(clothes_type, UNLABELLED)
+
+
+def photos(root: Path | str, split: str) -> list[Photo]:
+    """Every photo of a split once; see :class:`ConsumerToShop`."""
+    return ConsumerToShop(root).photos(split)
