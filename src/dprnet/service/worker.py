@@ -56,9 +56,10 @@ class Worker:
             except DprnetError as error:
                 self.jobs.fail(lease, error.reason, _renamed(error, lease.job.name))
             except Exception:
-                _log.exception("a job failed by a fault of ours")  # the traceback names no content
-                sentence = "a fault of dprnet; its log has the traceback, please report it"
-                self.jobs.fail(lease, "internal", f"{lease.job.name}: {sentence}")
+                if self.jobs.get(lease.job.id) is not None:  # deleted, its folder with it: no wonder that it failed
+                    _log.exception("a job failed by a fault of ours")
+                    sentence = "a fault of dprnet; its log has the traceback, please report it"
+                    self.jobs.fail(lease, "internal", f"{lease.job.name}: {sentence}")
         if self.jobs.get(lease.job.id) is None:  # deleted meanwhile
             shutil.rmtree(folder, ignore_errors=True)
         return True
