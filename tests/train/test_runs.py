@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from dprnet.core.config import Settings
-from dprnet.core.errors import BadBundle, MissingFile
-from dprnet.train.runs import START, Run, blend
+from dprnet.core.errors import BadBundle, BadRecipe, MissingFile
+from dprnet.train.runs import RECIPE, START, Run, blend
 
 TRAINED = {"weight": torch.tensor([4.0, 8.0])}
 
@@ -47,3 +47,16 @@ def test_a_damaged_start_is_refused(folder):
     (folder / START).write_bytes(b"\xff" * 40)
     with pytest.raises(BadBundle, match="not the start of this run"):
         blend(folder, TRAINED, 0.5)
+
+
+def test_a_run_goes_on_though_the_recipe_has_a_new_setting_since(tmp_path):
+    class Newer(Recipe):
+        heads: int = 3
+
+    Run(tmp_path, Recipe()).save(1, TRAINED)
+    assert Run(tmp_path, Newer()).step == 1
+    with pytest.raises(BadRecipe, match="another 'heads'"):
+        Run(tmp_path, Newer(heads=4))
+    (tmp_path / RECIPE).write_text('{"steps": "many"}')
+    with pytest.raises(BadRecipe, match="cannot be read"):
+        Run(tmp_path, Recipe())

@@ -1,6 +1,7 @@
 """The folder of a training run: recipe, log and checkpoint, each written so that a kill leaves the old or the new one.
 
 recipe.json              what is trained, with every default filled in
+boards                   the same for TensorBoard, with pictures
 log.csv                  a row every few steps: step, seconds, learning rate, every term of the loss
 checkpoint.safetensors   network, averaged network, optimiser and step: all that is needed to go on
 start.safetensors        the weights that training began with, where the recipe blends them in afterwards
@@ -13,9 +14,10 @@ import errno
 import json
 import math
 import os
-from collections.abc import Mapping, Sequence
+import shutil
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -24,11 +26,14 @@ from torch import Tensor, nn
 
 from dprnet.core.config import Settings
 from dprnet.core.errors import BadBundle, BadRecipe, DprnetError, MissingFile, NoSpace
+from dprnet.core.records import Image
+from dprnet.train.boards import BOARDS, Boards
 
 RECIPE = "recipe.json"
 LOG = "log.csv"
 CHECKPOINT = "checkpoint.safetensors"
 START = "start.safetensors"
+PICTURES_EVERY = 20  # ours: rows of the log from one set of pictures to the next
 FREE_TO_CHANGE = frozenset(
     {"workers", "checkpoint_every", "log_every", "device", "devices", "blend"}
 )  # no trained weight depends on them
@@ -61,13 +66,18 @@ class Run:
         folder.mkdir(parents=True, exist_ok=True)
         values = recipe.model_dump(mode="json")
         if resume and (folder / CHECKPOINT).is_file():
-            _same_recipe(folder / RECIPE, values)
+            _same_recipe(folder / RECIPE, recipe)
         else:
             (folder / CHECKPOINT).unlink(missing_ok=True)
             (folder / LOG).unlink(missing_ok=True)
+            shutil.rmtree(folder / BOARDS, ignore_errors=True)
         write_atomic(folder / RECIPE, (json.dumps(values, indent=1) + "\n").encode())
         self.state, self.step = read_checkpoint(self.checkpoint) if self.checkpoint.is_file() else ({}, 0)
         _forget_after(folder / LOG, self.step)
+        self.watch: Callable[[], Mapping[str, Image]] | None = None
+        """Makes pictures for TensorBoard, asked now and then."""
+        self._boards: Boards | None = None
+        self._rows = 0
 
     @property
     def checkpoint(self) -> Path:
@@ -85,7 +95,7 @@ class Run:
         write_atomic(self.folder / START, save({name: value.detach().contiguous() for name, value in state.items()}))
 
     def log(self, row: Mapping[str, float]) -> None:
-        """Add a row to log.csv; the first row names the columns."""
+        """Add a row to log.csv (the first row names the columns) and to TensorBoard, now and then with pictures."""
         path = self.folder / LOG
         new = not path.is_file()
         with path.open("a", newline="", encoding="utf-8") as file:
@@ -93,6 +103,12 @@ class Run:
             if new:
                 writer.writeheader()
             writer.writerow({name: f"{value:.6g}" for name, value in row.items()})
+        if self._boards is None:
+            self._boards = Boards(self.folder, self.step)
+        self._boards.row(row)
+        self._rows += 1
+        if self.watch is not None and self._rows % PICTURES_EVERY == 1:
+            self._boards.pictures(int(row["step"]), self.watch())
 
 
 def blend(folder: Path, state: State, share: float) -> State:
@@ -230,13 +246,15 @@ def check_finite(step: int, terms: Mapping[str, Tensor], images: Sequence[str]) 
         )
 
 
-def _same_recipe(path: Path, wanted: Mapping[str, Any]) -> None:
+def _same_recipe(path: Path, recipe: Settings) -> None:
+    """Compare with the run's recipe; a setting that it does not have yet counts as its default."""
     try:
-        found = cast(dict[str, Any], json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError):
+        kept = json.loads(path.read_text(encoding="utf-8"))
+        found = type(recipe).model_validate(kept).model_dump(mode="json")
+    except (OSError, ValueError):  # also what pydantic raises
         raise BadRecipe(path, "the run's recipe cannot be read; start anew without resuming") from None
-    for name in sorted(set(found) | set(wanted)):
-        if name not in FREE_TO_CHANGE and found.get(name) != wanted.get(name):
+    for name, value in sorted(recipe.model_dump(mode="json").items()):
+        if name not in FREE_TO_CHANGE and found[name] != value:
             raise BadRecipe(
                 path,
                 f"the folder holds a run with another '{name}'; take another folder, or start anew without resuming",
