@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from dprnet.core.errors import BadGallery, BadVector, MissingFile
 from dprnet.core.records import Match
 from dprnet.gallery import Gallery, Item
-from dprnet.gallery.index import ExactIndex
+from dprnet.gallery.index import PhotoIndex
 
 SIZE = 3
 
@@ -232,7 +232,7 @@ def test_the_index_agrees_with_brute_force(items: int, most_photos: int, k: int,
     queries = vectors[rng.integers(0, len(owner), 4)] + 0.1
     similarity = queries @ vectors.T
     best = np.stack([similarity[:, owner == n].max(axis=1) for n in range(items)], axis=1)
-    for query, (kept, similarities) in enumerate(ExactIndex(1, rows, 8).search(queries, k)):
+    for query, (kept, similarities) in enumerate(PhotoIndex(1, rows, 8).search(queries, k)):
         order = np.argsort(-best[query])[:k]
         assert [rows.sort_by("photo")["item_id"][n].as_py() for n in kept] == [f"{n:03}" for n in order]
         assert np.allclose(similarities, np.clip(best[query][order], -1, 1), atol=1e-5)

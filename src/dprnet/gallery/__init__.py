@@ -1,19 +1,25 @@
 """Embeddings -> matches: reads the catalogue, keeps its photos' vectors, finds the most similar items."""
 
-from dprnet.gallery.address import is_server
+from dprnet.gallery.address import is_server, shown
 from dprnet.gallery.card import CARD, GalleryCard
-from dprnet.gallery.gallery import Gallery
+from dprnet.gallery.engines import IndexConfig
+from dprnet.gallery.gallery import Answers, Gallery
 from dprnet.gallery.items import Catalogue, Item, Problem, read_catalogue
+from dprnet.gallery.live import switch
 from dprnet.gallery.tables import CatalogueLimits
 
 __all__ = [
     "CARD",
+    "Answers",
     "Catalogue",
     "CatalogueLimits",
     "Gallery",
     "GalleryCard",
+    "IndexConfig",
     "Item",
     "Problem",
     "is_server",
     "read_catalogue",
+    "shown",
+    "switch",
 ]

@@ -1,4 +1,4 @@
-"""The search engine: an exact FAISS index in memory, derived from one version of the store, never a store itself.
+"""What is searched: the photos of one version of the store as an engine in memory, never a store itself.
 
 Reading 20,000 vectors of 256 numbers back from the store takes some 40 ms, no more than reading an index file would:
 so no such file is kept, and none can be damaged or out of date.
@@ -10,50 +10,112 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dprnet.core.records import FloatArray, IntArray
+from dprnet.core.records import BoolArray, FloatArray, IntArray
+from dprnet.gallery.columns import ItemColumns
+from dprnet.gallery.engines import Approximate, IndexConfig, build_engine
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
+MOST_ASKED = 2_048  # ours: neighbours that an approximate engine is asked for before every vector is compared
+Found = tuple[list[int], list[float]]
+"""Rows and similarities of one query's items, best first."""
 
-class ExactIndex:
-    """All photos of one version of a store, searched by cosine similarity."""
 
-    def __init__(self, version: int, rows: pa.Table, size: int) -> None:
+class PhotoIndex:
+    """All photos of one version of a store, searched by cosine similarity, each item once.
+
+    A unit is what the engine compares: a photo, or the mean of an item's photos (``IndexConfig.photos``).
+    """
+
+    def __init__(self, version: int, rows: pa.Table, size: int, config: IndexConfig | None = None) -> None:
         """Build from rows with the columns ``item_id``, ``photo`` and ``vector``."""
-        import faiss
-
+        self.config = config or IndexConfig()
         # The order of rows in the store follows its history; sorted, equal galleries give equal answers.
         rows = rows.sort_by([("item_id", "ascending"), ("photo", "ascending")])
         self.version = version
         self.rows = rows.drop_columns(["vector"])
+        self.columns = ItemColumns(self.rows)
         vectors = rows["vector"].combine_chunks().flatten().to_numpy().reshape(-1, size)
         ids = rows["item_id"].combine_chunks()
         self._item: IntArray = np.asarray(ids.dictionary_encode().indices.to_numpy(), np.int64)
         self.items = len(ids.unique())
-        self._faiss = faiss.IndexFlatIP(size)
-        self._faiss.add(np.ascontiguousarray(vectors, np.float32))
+        self._photos: FloatArray | None = None
+        if self.config.photos == "centroid":
+            self._photos = vectors
+            vectors = _means(vectors, self._item, self.items)
+        self.engine = build_engine(vectors, self.config)
 
-    def search(self, vectors: FloatArray, k: int) -> list[tuple[list[int], list[float]]]:
+    def __str__(self) -> str:
+        recall = f", recall@10 {self.engine.recall:.3f}" if isinstance(self.engine, Approximate) else ""
+        return f"{self.engine.kind}{recall}"
+
+    def search(self, vectors: FloatArray, k: int, where: str = "") -> list[Found]:
         """The k most similar items of each query, (N, D) -> N x (rows, similarities), best first.
 
-        An item stands for itself once, by its most similar photo; fewer than k where there are fewer items.
+        An item stands for itself once, by its most similar photo; fewer than k where there are fewer items, or fewer
+        that pass the filter.
+
+        Raises:
+            BadFilter: ``where`` cannot be read, or names a column that no item has.
         """
-        k = min(k, self.items)
-        photos = len(self._item)
+        mask, units, items = self._allowed(where)
+        k = min(k, items)
         if k < 1 or not len(vectors):
             return [([], []) for _ in vectors]
-        wanted = min(photos, 2 * k + 8)
+        queries = np.ascontiguousarray(vectors, np.float32)
+        wanted = min(units, k if self._photos is not None else 2 * k + 8)
         while True:
-            similarities, rows = self._faiss.search(np.ascontiguousarray(vectors, np.float32), wanted)
-            found = [self._one_an_item(r, s, k) for r, s in zip(rows, similarities, strict=True)]
-            if wanted == photos or all(len(kept) == k for kept, _ in found):
-                return found
-            wanted = min(photos, 4 * wanted)  # some item has many photos: look further down
+            if isinstance(self.engine, Approximate) and wanted > MOST_ASKED:
+                similarities, numbers = self.engine.exactly(queries, units, mask)
+                wanted = units
+            else:
+                similarities, numbers = self.engine.search(queries, wanted, mask)
+            found = [self._one_an_item(n, s, k) for n, s in zip(numbers, similarities, strict=True)]
+            if wanted == units or all(len(kept) == k for kept, _ in found):
+                break
+            wanted = min(units, 4 * wanted)  # some item has many photos: look further down
+        return found if self._photos is None else [self._shown(q, one) for q, one in zip(queries, found, strict=True)]
 
-    def _one_an_item(self, rows: IntArray, similarities: FloatArray, k: int) -> tuple[list[int], list[float]]:
-        order = np.lexsort((rows, -similarities))  # of equal similarity, the first in the gallery's order
-        rows, similarities = rows[order], similarities[order]
-        _, first = np.unique(self._item[rows], return_index=True)
+    def _allowed(self, where: str) -> tuple[BoolArray | None, int, int]:
+        """Which units a filter lets through (None: all), and how many units and items that is."""
+        if not where.strip():
+            return None, self.items if self._photos is not None else len(self._item), self.items
+        rows = self.columns.passing(where)
+        items = np.unique(self._item[rows])
+        if self._photos is None:
+            return rows, int(rows.sum()), len(items)
+        mask = np.zeros(self.items, bool)
+        mask[items] = True
+        return mask, len(items), len(items)
+
+    def _one_an_item(self, units: IntArray, similarities: FloatArray, k: int) -> Found:
+        there = units >= 0
+        units, similarities = units[there], similarities[there]
+        order = np.lexsort((units, -similarities))  # of equal similarity, the first in the gallery's order
+        units, similarities = units[order], similarities[order]
+        items = units if self._photos is not None else self._item[units]
+        _, first = np.unique(items, return_index=True)
         kept = np.sort(first)[:k]
-        return rows[kept].tolist(), np.clip(similarities[kept], -1.0, 1.0).tolist()
+        return units[kept].tolist(), np.clip(similarities[kept], -1.0, 1.0).tolist()
+
+    def _shown(self, query: FloatArray, found: Found) -> Found:
+        """Items found by their mean, each with the photo that is most like the query."""
+        assert self._photos is not None, "only means need a photo to stand for them"
+        rows = []
+        for item in found[0]:
+            start, stop = np.searchsorted(self._item, [item, item + 1])
+            rows.append(int(start + np.argmax(self._photos[start:stop] @ query)))
+        return rows, found[1]
+
+
+def _means(vectors: FloatArray, item: IntArray, items: int) -> FloatArray:
+    """(N, D) photos -> (items, D) means at length 1; photos that cancel out leave the item's first."""
+    means = np.zeros((items, vectors.shape[1]), np.float64)
+    np.add.at(means, item, vectors)
+    lengths = np.linalg.norm(means, axis=1)
+    first = np.searchsorted(item, np.arange(items))
+    empty = lengths < 1e-6
+    means[empty], lengths[empty] = vectors[first[empty]], 1.0
+    unit: FloatArray = (means / lengths[:, None]).astype(np.float32)
+    return unit
