@@ -9,6 +9,9 @@ import pytest
 
 from dprnet.cli import run
 from dprnet.core.bundle import Bundle
+from dprnet.data.shopset import ShopSetWriter
+from dprnet.detect import Detector
+from dprnet.evaluate.seen import video_detector
 
 
 def figures(capsys, arguments):
@@ -62,3 +65,40 @@ def test_a_folder_without_data_is_one_sentence(random_bundle, tmp_path, capsys):
         assert run(["evaluate", verb, str(tmp_path), "--bundle", str(random_bundle)]) == 2
         error = capsys.readouterr().err
         assert sum(line.startswith("dprnet: ") for line in error.splitlines()) == 1
+
+
+def test_detection_on_deepfashion2_and_coco(deepfashion2, random_bundle, tmp_path, capsys):
+    from dprnet.data.coco import write_coco
+    from dprnet.data.deepfashion2 import DeepFashion2
+
+    coco = write_coco(DeepFashion2(deepfashion2, "validation"), tmp_path / "set.json")
+    arguments = ["--bundle", str(random_bundle), "--split", "validation"]
+    found = figures(capsys, ["evaluate", "detection", str(deepfashion2), *arguments])
+    assert (found["images"], sum(found["boxes"].values())) == (8, 12)
+    assert set(found["splits"]) >= {"occlusion slight", "occlusion heavy", "viewpoint frontal", "crop cropped"}
+    assert figures(capsys, ["evaluate", "detection", str(coco), *arguments]) == found
+
+
+def test_instances_beside_their_rivals(moving_square, random_bundle, tmp_path, capsys):
+    """The truth of the set is what the detector finds, two garments of each class: left and right."""
+    detections = video_detector(Detector.from_bundle(Bundle.from_pretrained(random_bundle)), "0.5s")(moving_square)
+    writer = ShopSetWriter(tmp_path / "set", {"name": "found", "split": "test"})
+    shutil.copy(moving_square, writer.add_video("square"))
+    known = set()
+    for box, label, frame in zip(
+        detections.boxes_xyxy.tolist(), detections.labels.tolist(), detections.frame_index.tolist(), strict=True
+    ):
+        instance = 2 * label + (box[0] + box[2] > 160)
+        if (frame, instance) in known:
+            continue
+        if not any(instance == other for _, other in known):
+            writer.add_instance("square", instance, label)
+        known.add((frame, instance))
+        writer.add_view("square", frame, instance, box, time_s=frame / 10)
+    writer.finish()
+    arguments = ["evaluate", "instances", str(tmp_path / "set"), "--validation", str(tmp_path / "set"), "--bundle"]
+    found = figures(capsys, [*arguments, str(random_bundle), "--plot", str(tmp_path / "curves.png")])
+    assert [method["name"] for method in found["methods"]] == ["instance branch", "IoU tracker", "retrieval embedder"]
+    assert (found["videos"], found["methods"][0]["behind_first"]) == (1, None)
+    assert found["views"] >= len(known)
+    assert (tmp_path / "curves.png").stat().st_size > 10_000

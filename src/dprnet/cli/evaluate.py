@@ -1,4 +1,4 @@
-"""``dprnet evaluate detection|picking|retrieval|video-to-shop``: figures as JSON on stdout, or in a file."""
+"""``dprnet evaluate detection|instances|picking|retrieval|video-to-shop``: figures as JSON on stdout, or in a file."""
 
 from __future__ import annotations
 
@@ -10,19 +10,43 @@ import typer
 from dprnet.cli.common import BundleOption, CacheOption, DataArgument, DeviceOption, EveryOption, SplitOption
 
 app = typer.Typer(help="Measure a bundle on data with known truth.", no_args_is_help=True, rich_markup_mode=None)
+Plot = Annotated[Path | None, typer.Option("--plot", help="Picture (PNG, SVG or PDF) of the figures.")]
 Out = Annotated[Path | None, typer.Option("--out", help="File (JSON) for the figures, instead of stdout.")]
 
 
 @app.command()
 def detection(
     data: DataArgument, bundle: BundleOption = "tiny", split: SplitOption = "test", out: Out = None,
-    device: DeviceOption = "cpu",
+    device: DeviceOption = "cpu", plot: Plot = None,
 ) -> None:  # fmt: skip
     """Average precision and the three scores, on single images."""
     from dprnet.core.bundle import Bundle
+    from dprnet.evaluate.detection.plots import plot_branches
     from dprnet.evaluate.measure import measure_detection
 
-    _tell(measure_detection(Bundle.from_pretrained(bundle), data, split=split, device=device), out)
+    figures = measure_detection(Bundle.from_pretrained(bundle), data, split=split, device=device)
+    if plot is not None:
+        plot_branches(figures, plot)
+    _tell(figures, out)
+
+
+@app.command()
+def instances(
+    data: DataArgument, bundle: BundleOption = "tiny", every: EveryOption = "0.5s", out: Out = None,
+    validation: Annotated[Path, typer.Option("--validation", help="Set on whose videos the cuts are fitted.")] = Path(
+        "out/world/validation"), cache: CacheOption = None, device: DeviceOption = "cpu", plot: Plot = None,
+) -> None:  # fmt: skip
+    """The instance branch beside a tracker and the retrieval embedder, on the same boxes."""
+    from dprnet.core.bundle import Bundle
+    from dprnet.core.progress import on_stderr
+    from dprnet.evaluate.detection.plots import plot_instances
+    from dprnet.evaluate.measure import measure_instances
+
+    loaded = Bundle.from_pretrained(bundle)
+    figures = measure_instances(loaded, data, validation, every=every, cache=cache, device=device, progress=on_stderr())
+    if plot is not None:
+        plot_instances(figures, plot)
+    _tell(figures, out)
 
 
 @app.command()

@@ -10,46 +10,112 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from dprnet.core.bundle import Bundle
 from dprnet.core.config import parse_settings
 from dprnet.core.errors import BadDataset
 from dprnet.core.progress import SILENT, Progress
-from dprnet.data import ccp
+from dprnet.core.records import FloatArray
+from dprnet.data import ccp, luma
+from dprnet.data.coco import read_coco
+from dprnet.data.deepfashion2 import DeepFashion2
 from dprnet.data.labelled import LabelledImage, world_photos
 from dprnet.data.shopset import META, ShopSet
 from dprnet.data.world.difficulty import Difficulty, difficulty
 from dprnet.detect import Detector
 from dprnet.embed.embedder import Embedder
 from dprnet.evaluate.calibrate import Calibration, calibrate_picking, save_picking
-from dprnet.evaluate.detection import DetectionFigures, evaluate_detection
+from dprnet.evaluate.detection import DetectionFigures, evaluate_detection, front_back
+from dprnet.evaluate.detection.instances import (
+    InstanceFigures,
+    by_overlap,
+    by_vectors,
+    evaluate_instances,
+    instance_branch,
+    showing,
+)
 from dprnet.evaluate.floors import WEIGHTS, Floor
 from dprnet.evaluate.picking import PickingFigures, evaluate_picking
 from dprnet.evaluate.retrieval import RetrievalFigures, evaluate_retrieval, luma_figures
 from dprnet.evaluate.seen import Seen, detector_identity, see, video_detector
 from dprnet.evaluate.video_to_shop import VideoToShopFigures, evaluate_video_to_shop, gallery_search
+from dprnet.evaluate.views import ViewVectors
 from dprnet.gallery import Gallery
 from dprnet.pick import PickConfig
 from dprnet.pipeline import index
 
 
 def measure_detection(bundle: Bundle, data: Path, *, split: str = "test", device: str = "cpu") -> DetectionFigures:
-    """Average precision and the scoring branches, on the stills of a set or on a split of the street photos."""
+    """Average precision and the scoring branches, on the stills of a set or on a split of the street photos.
+
+    Beside the street photos also front against back on the shop photos of that split, where they are at hand.
+    """
     images = labelled_images(data, split)
-    return evaluate_detection(Detector.from_bundle(bundle, device=device), images)
+    detector = Detector.from_bundle(bundle, device=device)
+    figures = evaluate_detection(detector, images)
+    if (data / META).is_file() or not (data / "luma").is_dir():
+        return figures
+    return replace(figures, front_back=front_back(detector, luma.photos(data, split)))
 
 
-def labelled_images(data: Path, split: str) -> list[LabelledImage]:
-    """The labelled single images of a folder.
+def labelled_images(data: Path, split: str) -> Sequence[LabelledImage]:
+    """The labelled single images of a set, a copy of DeepFashion2, a COCO file, or the folder of real photos.
 
     Raises:
         BadDataset: a set without stills.
     """
+    if data.is_file() or (data / "annotations").is_dir():
+        return read_coco(data)
+    if any((data / name / "annos").is_dir() for name in (split, ".")):
+        return DeepFashion2(data, split)
     if not (data / META).is_file():
         return ccp.labelled_images(data, split)
     images = ShopSet.open(data).stills()
     if not images:
         raise BadDataset(data, "holds no single frames; make a set of stills, or measure picking on its videos")
     return images
+
+
+def measure_instances(
+    bundle: Bundle,
+    data: Path,
+    validation: Path,
+    *,
+    every: str = "0.5s",
+    device: str = "cpu",
+    cache: Path | None = None,
+    progress: Progress = SILENT,
+) -> InstanceFigures:
+    """The instance branch beside a tracker and the retrieval embedder, on the same boxes of the videos of a set.
+
+    Each way's cut is fitted on the videos of ``validation``.
+    """
+    sets = ShopSet.open(data), ShopSet.open(validation)
+    test, fitted_on = (_see(shopset, bundle, every, device, cache, progress) for shopset in sets)
+    embedder = Embedder.from_bundle(bundle, device=device)
+    vectors = [ViewVectors(shopset, embedder, cache) for shopset in sets]
+    where = {id(video): own for own, videos in zip(vectors, (test, fitted_on), strict=True) for video in videos}
+
+    def embedded(video: Seen) -> FloatArray:
+        rows, found = showing(video), np.zeros((len(video.views), embedder.size), np.float32)
+        seen = video.detections[rows]
+        found[rows] = where[id(video)](video.truth.name, seen.frame_index, seen.boxes_xyxy)
+        return found
+
+    return evaluate_instances(
+        test,
+        fitted_on,
+        [
+            by_vectors("instance branch", instance_branch),
+            by_overlap(),
+            by_vectors("retrieval embedder", embedded),
+        ],
+        set_id=sets[0].id,
+        validation_id=sets[1].id,
+        detector=detector_identity(bundle),
+        every=every,
+    )
 
 
 def measure_retrieval(

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -9,7 +12,8 @@ from hypothesis import strategies as st
 
 from dprnet.core.errors import BadDataset
 from dprnet.core.records import Detections, Truth
-from dprnet.evaluate.detection import ap50, branch_figures, coco_precision, detection_figures
+from dprnet.evaluate.detection import branch_figures, coco_precision, detection_figures
+from dprnet.evaluate.detection.precision import IOUS, average_precisions, coco_results, coco_truth
 from dprnet.evaluate.figures import plain
 
 
@@ -105,21 +109,45 @@ images = st.lists(
 )
 
 
-@settings(max_examples=40, deadline=None)
-@given(images, st.randoms(use_true_random=False))
-def test_our_ap50_equals_that_of_the_reference(drawn, random):
+def record(drawn, random):
     truths = [truth([b for b, _ in t], [c for _, c in t], ignore) for t, _, ignore in drawn]
     ranks = iter(random.sample(range(1, 1000), 30))
     found = [seen([b for b, _ in d], [c for _, c in d], [next(ranks) / 1000 for _ in d]) for _, d, _ in drawn]
+    return found, truths
+
+
+@settings(max_examples=25, deadline=None)
+@given(images, st.randoms(use_true_random=False))
+def test_our_precision_equals_that_of_the_reference(drawn, random):
+    found, truths = record(drawn, random)
     if not any(len(t) for t in truths):
         return
-    once = np.stack([_all_once(found, truths, label) for label in range(6)])
-    reference = coco_precision(found, truths)[0].mean(axis=0)
-    np.testing.assert_allclose(once, reference, atol=1e-6)
+    once = np.ones((1, len(truths)), np.int64)
+    ours = np.stack([average_precisions(found, truths, label, once)[:, 0] for label in range(6)], axis=1)
+    np.testing.assert_allclose(ours, coco_precision(found, truths).mean(axis=1), atol=1e-6)
 
 
-def _all_once(found, truths, label):
-    return ap50(found, truths, label, np.ones((1, len(truths)), np.int64))[0]
+@settings(max_examples=12, deadline=None)
+@given(images, st.randoms(use_true_random=False))
+def test_pycocotools_gives_the_same_precision(drawn, random):
+    """The faster evaluator against COCO's own."""
+    coco = pytest.importorskip("pycocotools.coco", reason="the cross-check needs pycocotools")
+    from pycocotools.cocoeval import COCOeval
+
+    found, truths = record(drawn, random)
+    if not coco_results(found) or not any(len(t) for t in truths):
+        return
+    with contextlib.redirect_stdout(io.StringIO()):
+        reference = coco.COCO()
+        reference.dataset = coco_truth(truths)
+        reference.createIndex()
+        evaluation = COCOeval(reference, reference.loadRes(coco_results(found)), "bbox")
+        evaluation.evaluate()
+        evaluation.accumulate()
+    theirs = evaluation.eval["precision"][:, :, :, 0, -1]
+    ours = coco_precision(found, truths)
+    assert evaluation.params.iouThrs.round(2).tolist() == IOUS.tolist()
+    np.testing.assert_allclose(np.nan_to_num(ours, nan=-1), theirs, atol=1e-6)
 
 
 def test_interval_holds_the_figure_and_narrows():
@@ -147,3 +175,74 @@ def test_balanced_accuracy_by_hand():
     assert figures.balanced_accuracy == 0.5
     assert figures.boxes == 3
     assert np.isnan(branch_figures(found, truths, "crop").balanced_accuracy)
+
+
+def test_reliability_and_confusion_by_hand():
+    sure, unsure = [0.9, 0.1, 0.0], [0.3, 0.7, 0.0]
+    found = [seen([A, B, FAR], [0, 2, 2], [0.9] * 3, [sure, sure, unsure])]
+    truths = [truth([A, B, FAR], [0, 2, 2], viewpoint=[0, 1, 1])]
+    figures = branch_figures(found, truths, "viewpoint", samples=20)
+    assert figures.confusion == ((1, 0, 0), (1, 1, 0), (0, 0, 0))
+    bars = {bar.low: bar for bar in figures.reliability if bar.boxes}
+    assert {low: (bar.boxes, bar.good) for low, bar in bars.items()} == {0.3: (1, 0.0), 0.9: (2, 0.5)}
+    assert figures.calibration_error == pytest.approx((2 * 0.4 + 1 * 0.3) / 3)
+    assert figures.brier == pytest.approx((0.1**2 + 0.9**2 + 0.3**2) / 3)
+    assert figures.interval == (0.75, 0.75)  # one image: every sample is the same
+
+
+def test_splits_count_only_their_own_boxes():
+    found = [seen([A, FAR], [0, 0], [0.9, 0.8])]
+    truths = [truth([A, B, FAR], [0, 0, 0], occlusion=[0, 0, 2], viewpoint=[0, -1, -1])]
+    figures = detection_figures(found, truths, bootstrap=5)
+    assert set(figures.splits) == {"occlusion slight", "occlusion heavy", "viewpoint frontal"}
+    rows = {name: (row.boxes, round(row.ap50, 3)) for name, row in figures.splits.items()}
+    assert rows["occlusion heavy"] == (1, 1.0)
+    assert rows["occlusion slight"] == (2, round(51 / 101, 3))  # one of two; the third is set aside
+    assert rows["viewpoint frontal"] == (1, 1.0)
+
+
+def test_a_false_box_is_wrong_in_every_split():
+    found = [seen([[200, 200, 220, 230], A], [0, 0], [0.9, 0.8])]
+    figures = detection_figures(found, [truth([A], [0], occlusion=[0])], bootstrap=5)
+    assert figures.splits["occlusion slight"].ap50 == pytest.approx(0.5)
+
+
+def test_faults_are_sorted_and_bystanders_counted_apart():
+    near_b = [14, 0, 24, 30]  # shares less than half with B
+    found = [
+        seen(
+            [A, A, B, near_b, FAR, [300, 300, 320, 330], [150, 0, 160, 10]],
+            [0, 0, 5, 2, 2, 2, 1],
+            [0.9, 0.8, 0.9, 0.9, 0.9, 0.4, 0.9],
+        )
+    ]
+    figures = detection_figures(found, [truth([A, B], [0, 2], ignore=[[140, 0, 170, 20]])], bootstrap=5)
+    assert vars(figures.faults) == {
+        "right": 1, "set_aside": 1, "duplicate": 1, "other_class": 1, "poor_box": 1, "apart": 1, "missed": 1
+    }  # fmt: skip
+
+
+def test_bystanders_do_not_lower_the_figure_without_them():
+    found = [seen([FAR, A], [0, 0], [0.9, 0.8])]
+    figures = detection_figures(found, [truth([A], [0])], bootstrap=5)
+    assert (figures.ap50, figures.ap50_without_apart) == (pytest.approx(0.5), 1.0)
+
+
+def test_front_and_back_of_shop_photos(tmp_path):
+    from PIL import Image as Pil
+
+    from dprnet.data.labelled import Photo
+    from dprnet.evaluate.detection import front_back
+
+    Pil.new("RGB", (32, 32)).save(tmp_path / "a.png")
+    photos = [Photo(tmp_path / "a.png", None, "a", 0, "shop", viewpoint) for viewpoint in (0, 0, 1, 1, -1)]
+    front, back = [[0.9, 0.1, 0.0]], [[0.2, 0.8, 0.0]]
+    answers = [
+        seen([A, A], [0, 0], [0.3, 0.9], [back[0], front[0]]),  # right, by the surer of two
+        seen([A], [2], [0.9], front),  # another class: not found, so wrong
+        seen([A], [0], [0.9], back),
+        seen([], [], []),  # not found
+    ]
+    figures = front_back(lambda frames: (answers[frame.index] for frame in frames), photos)
+    assert figures.recalls == {"frontal": 0.5, "side_or_back": 0.5}
+    assert (figures.boxes, figures.confusion) == (4, ((1, 1), (1, 1)))
