@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 pytest.importorskip("pytorch_metric_learning", reason="training needs the extra 'train'")
 
-from dprnet.embed.losses import batch_hard, centroid_triplet, retrieval_loss, smoothed_cross_entropy, triplet
+from dprnet.embed.losses import batch_hard, centroid_triplet, contrast, retrieval_loss, smoothed_cross_entropy, triplet
 
 
 def brute_force(embeddings, instances, margin, squared):
@@ -93,3 +93,44 @@ def test_centroid_triplet_survives_repeated_photos():
 
 def test_the_whole_loss_is_the_plain_sum():
     assert retrieval_loss(torch.tensor(2.0), torch.tensor(0.5)).item() == 2.5
+
+
+def brute_contrast(embeddings, instances, seen, seen_instances, temperature):
+    """The supervised contrastive loss as it is written, one anchor after another."""
+    everything, owner = np.concatenate([embeddings, seen]), np.concatenate([instances, seen_instances])
+    each = []
+    for a in range(len(embeddings)):
+        others = [x for x in range(len(everything)) if x != a]
+        exps = {x: math.exp(float(embeddings[a] @ everything[x]) / temperature) for x in others}
+        positives = [x for x in others if owner[x] == instances[a]]
+        if positives:
+            each.append(-np.mean([math.log(exps[x] / sum(exps.values())) for x in positives]))
+    return float(np.mean(each)) if each else 0.0
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=st.integers(0, 10_000), kept=st.integers(0, 6), temperature=st.sampled_from([0.1, 0.5, 1.0]))
+def test_contrast_equals_the_brute_force(seed, kept, temperature):
+    rng = np.random.default_rng(seed)
+    vectors = rng.normal(size=(int(rng.integers(1, 9)) + kept, 4))
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    instances = rng.integers(0, 3, len(vectors))
+    batch, seen = slice(kept, None), slice(0, kept)
+    given_ = (vectors[batch], instances[batch], vectors[seen], instances[seen])
+    found = contrast(*(torch.tensor(value) for value in given_), temperature)
+    assert found.item() == pytest.approx(brute_contrast(*given_, temperature), abs=1e-6)
+
+
+def test_contrast_without_a_positive_is_zero_and_can_be_backpropagated():
+    embeddings = torch.eye(3, requires_grad=True)
+    nothing = torch.zeros(0, 3), torch.zeros(0, dtype=torch.long)
+    contrast(embeddings, torch.arange(3), *nothing).backward()
+    assert embeddings.grad is not None
+    assert not embeddings.grad.any()
+
+
+def test_contrast_pulls_a_garment_to_its_own_and_off_the_others():
+    anchor = torch.tensor([[1.0, 0.0]], requires_grad=True)
+    seen = torch.tensor([[0.6, 0.8], [0.6, -0.8]])
+    contrast(anchor, torch.tensor([0]), seen, torch.tensor([0, 1]), 0.5).backward()
+    assert anchor.grad[0, 1] < 0  # downhill is towards the second coordinate of its own

@@ -13,6 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from dprnet.core.colour import colour_roots
+
 GRID = 64  # ours: colours are averaged to so many cells a side; 32 blurs fine shades (measured: docs/embed.md)
 WHITE = 0.96  # ours: above it (all three channels) a cell is likely the ground a shop photo stands on
 
@@ -20,10 +22,8 @@ WHITE = 0.96  # ours: above it (all three channels) a cell is likely the ground 
 class ColourPool(nn.Module):
     """Images and a feature map -> (B, 3 N^2) square roots of soft histograms over garment cells.
 
-    Three histograms: red against green, green against blue, red against blue; each cell's colour is shared out among
-    the four nearest nodes of an N x N grid. How much a cell counts is learned from the feature map, so that the
-    wearer and the scene count less than the garment. Square roots turn the dot product of two histograms into their
-    Bhattacharyya coefficient.
+    How much a cell counts is learned from the feature map, so that the wearer and the scene count less than the
+    garment; what is counted, :func:`dprnet.core.colour.colour_roots` says.
 
     Args:
         channels: of the feature map.
@@ -44,20 +44,10 @@ class ColourPool(nn.Module):
         cells = functional.adaptive_avg_pool2d(images.float() / 255, GRID).clamp(0, 1)
         weight = self.attention(cells, maps).flatten(1)
         weight = weight / weight.sum(dim=1, keepdim=True).clamp_min(1e-6)
-        red, green, blue = self._shares(cells).unbind(dim=1)
-        pairs = ((red, green), (green, blue), (red, blue))
-        counted = torch.cat([((a * weight[:, None]) @ b.mT).flatten(1) for a, b in pairs], dim=1)
-        # The root has no slope at 0.
-        return (counted + 1e-4).sqrt() - 1e-2
+        return colour_roots(cells.flatten(2), weight, self.nodes)
 
     def attention(self, cells: Tensor, maps: Tensor) -> Tensor:
         """How much each cell counts: (B, 3, G, G) and (B, C, h, w) -> (B, G, G) in (0, 1)."""
         whiteness = ((cells.amin(dim=1) - WHITE) / (1 - WHITE)).clamp(0, 1)
         seen = functional.interpolate(self.weigh(maps).float(), size=(GRID, GRID), mode="bilinear")[:, 0]
         return torch.sigmoid(seen - self.ground * whiteness)
-
-    def _shares(self, cells: Tensor) -> Tensor:
-        """(B, 3, G, G) -> (B, 3, N, G^2): how much of each channel of each cell falls to each node."""
-        place = cells.flatten(2) * (self.nodes - 1)
-        nodes = torch.arange(self.nodes, device=cells.device, dtype=cells.dtype)
-        return (1 - (place[:, :, None, :] - nodes[None, None, :, None]).abs()).clamp_min(0)

@@ -77,6 +77,40 @@ def centroid_triplet(embeddings: Tensor, instances: Tensor, margin: float = 0.3)
     return (margin + near - far).clamp_min(0)[usable].mean()
 
 
+def contrast(
+    embeddings: Tensor, instances: Tensor, seen: Tensor, seen_instances: Tensor, temperature: float = 0.1
+) -> Tensor:
+    """Mean over anchors and their positives of ``-log exp(a.p / t) / sum_x exp(a.x / t)``, x all but the anchor.
+
+    The supervised contrastive loss (Khosla et al. 2020, "out") in which embeddings of earlier batches take part as
+    further negatives and positives (cross-batch memory, Wang et al. 2020); an option, not in the paper. A thousand
+    garments met in one step are worth more than a classifier of which each row is right once in a hundred steps.
+    Anchors without a positive are left out; without any the loss is 0.
+
+    Args:
+        embeddings: (B, D) of length 1.
+        instances: (B,) which instance each shows.
+        seen: (M, D) of earlier batches, of length 1, without gradient; M may be 0.
+        seen_instances: (M,).
+        temperature: t.
+
+    >>> a = torch.tensor([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
+    >>> loss = contrast(a, torch.tensor([0, 0, 1]), a[:0], torch.zeros(0, dtype=torch.long), temperature=1.0)
+    >>> round(loss.item(), 4)  # log(1 + exp(0 - 1))
+    0.3133
+    """
+    logits = embeddings @ torch.cat([embeddings, seen]).T / temperature
+    same = instances[:, None] == torch.cat([instances, seen_instances])[None, :]
+    itself = torch.eye(len(embeddings), len(logits.T), dtype=torch.bool, device=logits.device)
+    logits = logits.masked_fill(itself, -torch.inf)
+    positive = same & ~itself
+    share = (logits - logits.logsumexp(dim=1, keepdim=True)).masked_fill(~positive, 0)
+    count = positive.sum(dim=1)
+    if not (usable := count > 0).any():
+        return 0 * embeddings.sum()
+    return -(share.sum(dim=1)[usable] / count[usable]).mean()
+
+
 def _length(vectors: Tensor) -> Tensor:
     # The root has no slope at 0, and a photo repeated in a batch can lie on its own centroid.
     return vectors.square().sum(dim=-1).clamp_min(1e-12).sqrt()

@@ -19,8 +19,9 @@ from dprnet.data.photo_batch import BatchAugment, BatchAugmentSettings
 from dprnet.data.sampling import PKBatch, PKSampler
 from dprnet.embed.backbone import load_imagenet
 from dprnet.embed.embedder import as_batch
-from dprnet.embed.losses import batch_hard, centroid_triplet, retrieval_loss, smoothed_cross_entropy
+from dprnet.embed.losses import batch_hard, centroid_triplet, contrast, retrieval_loss, smoothed_cross_entropy
 from dprnet.embed.model import EmbedderConfig, EmbedderNetwork, InstanceClassifier
+from dprnet.train.memory import Memory
 from dprnet.train.photos import PhotoCache, PhotoSource
 
 SETTLE_ON = 1024  # ours: photos from which fc begins; four times its 256 rows
@@ -32,7 +33,10 @@ class LossSettings(Settings):
     margin: float = 0.3  # re-id strong baseline; the paper does not state alpha
     epsilon: float = Field(default=0.1, ge=0, lt=1)  # Szegedy et al. 2016; the paper: "a small constant"
     squared: bool = False  # Hermans et al. 2017; d in Eq. 6
-    distance: Literal["batch_hard", "centroid"] = "batch_hard"  # paper, Eq. 6; centroid: CTL
+    distance: Literal["batch_hard", "centroid", "contrast"] = "batch_hard"  # paper, Eq. 6; centroid: CTL
+    temperature: float = Field(default=0.1, gt=0)  # of contrast; Khosla et al. 2020
+    memory: int = Field(default=0, ge=0)  # of contrast: embeddings of earlier batches that take part; 0: none
+    classification: float = Field(default=1.0, ge=0)  # paper: 1; weight of Eq. 7, 0 leaves the branch out
     normalise: bool = True  # ours: the triplet loss sees what the search sees
     neck: bool = False  # not in the paper; True: BNNeck of the re-id strong baseline
     scale: float = Field(default=0.0, ge=0)  # 0: plain softmax (paper); above: scaled cosines
@@ -84,20 +88,34 @@ class RetrievalTraining(nn.Module):
         self.recipe = recipe
         network = EmbedderNetwork(recipe.network, pretrained=recipe.start == "pretrained")
         self.network: EmbedderNetwork = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.branch = InstanceClassifier(network.size, classes, neck=recipe.loss.neck, scale=recipe.loss.scale)
+        loss = recipe.loss
+        # Without its term the branch would only cost memory.
+        rows = classes if loss.classification else 0
+        self.branch = InstanceClassifier(network.size, rows, neck=loss.neck, scale=loss.scale) if rows else None
+        self.memory = Memory(loss.memory if loss.distance == "contrast" else 0, network.size)
         self.augment = BatchAugment(recipe.augment, recipe.network.image_size)
 
     def losses(self, images: Tensor, classes: Tensor) -> dict[str, Tensor]:
         """Terms of Eq. 8 and their sum: images (B, 3, T, T) as augmented, classes (B,)."""
-        settings = self.recipe.loss
         features = self.network.features(images)
+        with torch.autocast(features.device.type, enabled=False):  # cosines of 8 bits cannot tell look-alikes apart
+            return self._terms(features, classes)
+
+    def _terms(self, features: Tensor, classes: Tensor) -> dict[str, Tensor]:
+        settings = self.recipe.loss
         vectors = functional.normalize(features, dim=1) if settings.normalise else features
         if settings.distance == "centroid":
             distance = centroid_triplet(vectors, classes, settings.margin)
+        elif settings.distance == "contrast":
+            vectors = functional.normalize(features, dim=1)
+            distance = contrast(vectors, classes, *self.memory.content(), settings.temperature)
+            self.memory.add(vectors, classes)
         else:
             distance = batch_hard(vectors, classes, settings.margin, squared=settings.squared)
+        if self.branch is None:
+            return {"distance": distance, "total": distance}
         classification = smoothed_cross_entropy(self.branch(features), classes, settings.epsilon)
-        total = retrieval_loss(classification, distance)
+        total = retrieval_loss(settings.classification * classification, distance)
         return {"classification": classification, "distance": distance, "total": total}
 
     def images(self, cache: PhotoCache, batch: PKBatch, step: int, device: torch.device) -> Tensor:
