@@ -20,6 +20,7 @@ from dprnet.core.errors import BadRecipe
 BatchNorm = Literal["folded", "frozen", "live"]
 
 TIMM = "timm:"
+OPEN_CLIP = "open_clip:"
 # Torchvision's numbering: the block whose output is the last at each stride.
 MOBILENET_V2_STRIDES = {4: 3, 8: 6, 16: 13, 32: 18}
 RESNET50_STRIDES = {4: "layer1", 8: "layer2", 16: "layer3", 32: "layer4"}
@@ -104,21 +105,25 @@ class _Timm(Backbone):
 def build_backbone(
     name: str, strides: Sequence[int] = (32,), *, batch_norm: BatchNorm = "live", pretrained: bool = False
 ) -> Backbone:
-    """A backbone by name: ``mobilenet_v2``, ``resnet50`` or ``timm:NAME``.
+    """A backbone by name: ``mobilenet_v2``, ``resnet50``, ``timm:NAME`` or ``open_clip:NAME``.
 
     Args:
         name: which network.
-        strides: of the feature maps to hand out, each of 4, 8, 16, 32 (a timm model has only 32).
+        strides: of the feature maps to hand out, each of 4, 8, 16, 32 (a timm or open_clip model has only 32).
         batch_norm: ``folded`` into the convolutions (the network has none), or a layer (``frozen`` and ``live``).
-        pretrained: fetch timm's own weights (needs a network or a cache); the others start at random.
+        pretrained: fetch timm's or open_clip's own weights (a network or a cache); the others start at random.
 
     Raises:
         BadRecipe: unknown name or stride.
     """
-    if name.startswith(TIMM):
+    if name.startswith((TIMM, OPEN_CLIP)):
         if tuple(strides) != (32,) or batch_norm == "folded":
-            raise BadRecipe(name, "a timm backbone takes strides = [32] and batch_norm = 'live' or 'frozen'")
-        return _Timm(name.removeprefix(TIMM), pretrained)
+            raise BadRecipe(name, "a ready-made backbone takes strides = [32] and batch_norm = 'live' or 'frozen'")
+        if name.startswith(TIMM):
+            return _Timm(name.removeprefix(TIMM), pretrained)
+        from dprnet.embed.openclip import OpenClip
+
+        return OpenClip(name.removeprefix(OPEN_CLIP), pretrained=pretrained)
     if unknown := sorted(set(strides) - set(MOBILENET_V2_STRIDES)) or not strides:
         raise BadRecipe(name, f"strides {unknown if strides else '[]'} unknown, expecting some of 4, 8, 16, 32")
     if name == "mobilenet_v2":
@@ -132,7 +137,7 @@ def build_backbone(
         norm = IMAGENET
         kept = [1 + list(RESNET50_STRIDES).index(stride) for stride in strides]
     else:
-        raise BadRecipe(name, "unknown backbone, expecting mobilenet_v2, resnet50 or timm:NAME")
+        raise BadRecipe(name, "unknown backbone, expecting mobilenet_v2, resnet50, timm:NAME or open_clip:NAME")
     if batch_norm == "folded":
         _fold_batch_norm(stages)
     return _Stages(stages, kept, norm)
@@ -147,7 +152,7 @@ def load_imagenet(backbone: Backbone, weights: Mapping[str, Tensor], *, batch_no
         BadRecipe: the weights are not of this network.
     """
     if not isinstance(backbone, _Stages):
-        raise BadRecipe("start", "only mobilenet_v2 and resnet50 start from a file; timm models bring their own")
+        raise BadRecipe("start", "only mobilenet_v2 and resnet50 start from a file; ready-made models bring their own")
     mobile = any(key.startswith("features.") for key in weights)
     renamed: dict[str, Any] = {}
     parts = {"conv1": "0.0", "bn1": "0.1", **{name: str(i + 1) for i, name in enumerate(RESNET50_STRIDES.values())}}

@@ -17,7 +17,7 @@ from dprnet.core.config import parse_settings
 from dprnet.core.errors import BadBundle, BadVector
 from dprnet.core.images import letterbox, resize
 from dprnet.core.records import FloatArray, Image
-from dprnet.embed.backbone import TIMM
+from dprnet.embed.backbone import OPEN_CLIP, TIMM
 from dprnet.embed.model import EmbedderConfig, EmbedderNetwork
 
 log = logging.getLogger(__name__)
@@ -69,12 +69,20 @@ class Embedder:
 
     @classmethod
     def from_name(cls, name: str, *, pretrained: bool = True, device: torch.device | str = "cpu") -> Embedder:
-        """Any timm model as it is (``timm:resnet18``): its pooled features, no fc, nothing of ours trained.
+        """Any timm or open_clip model as it is: its own vectors, no fc, nothing of ours trained.
+
+        Args:
+            name: ``timm:resnet18``, ``open_clip:hf-hub:Marqo/marqo-fashionSigLIP``, ``open_clip:ViT-B-32/TAG``.
+            pretrained: fetch its weights (a network or a cache); False begins at random.
+            device: where it runs.
 
         Raises:
-            BadRecipe: timm has no such model, or its weights cannot be fetched.
+            BadRecipe: there is no such model, or its weights cannot be fetched.
+            MissingExtra: open_clip is not installed.
         """
         network = ready_made(name, pretrained=pretrained)
+        # Said at the level that a user sees: these are somebody else's weights, and some forbid selling with them.
+        log.warning("%s: licence of its weights: %s", name, licence_of(name))
         return cls(network, f"{name}@{_digest(network)}", device)
 
     def __call__(self, images: Iterable[Image]) -> FloatArray:
@@ -108,13 +116,32 @@ class Embedder:
 
 
 def ready_made(name: str, *, pretrained: bool) -> EmbedderNetwork:
-    """A timm model as an embedder network without an fc, at the image size timm states for it."""
+    """A timm or open_clip model as an embedder network without an fc, at the image size that was stated for it."""
+    config = EmbedderConfig(backbone=name, size=0, image_size=_stated_size(name))
+    return EmbedderNetwork(config, pretrained=pretrained)
+
+
+def licence_of(name: str) -> str:
+    """The licence that timm or a model's card states for its weights, or ``not stated``."""
+    if name.startswith(OPEN_CLIP):
+        from dprnet.embed import openclip
+
+        return openclip.licence_of(name.removeprefix(OPEN_CLIP))
     import timm
 
-    image_size = 224
-    if name.startswith(TIMM) and (known := timm.get_pretrained_cfg(name.removeprefix(TIMM), allow_unregistered=True)):
-        image_size = int(known.input_size[-1])
-    return EmbedderNetwork(EmbedderConfig(backbone=name, size=0, image_size=image_size), pretrained=pretrained)
+    known = timm.get_pretrained_cfg(name.removeprefix(TIMM), allow_unregistered=True)
+    return str(known.license) if known is not None and known.license else "not stated"
+
+
+def _stated_size(name: str) -> int:
+    if name.startswith(OPEN_CLIP):
+        from dprnet.embed import openclip
+
+        return openclip.stated_size(name.removeprefix(OPEN_CLIP))
+    import timm
+
+    known = timm.get_pretrained_cfg(name.removeprefix(TIMM), allow_unregistered=True)
+    return int(known.input_size[-1]) if name.startswith(TIMM) and known else 224
 
 
 def export_weights(network: EmbedderNetwork) -> dict[str, NDArray[Any]]:
