@@ -25,6 +25,9 @@ MAX_TEXT = 2000
 TEXTS = ("category", "title", "url", "price")
 Name = Annotated[str, Path(pattern=f"^{NAME}$", description="The gallery's name.")]
 ItemId = Annotated[str, Query(min_length=1, max_length=500, description="The item's id, as in the catalogue.")]
+Where = Annotated[
+    str, Query(max_length=2000, description="A filter: category = dress and price < 50; see the page on galleries.")
+]
 IMAGE_BODY = {
     "requestBody": {
         "description": "The image file itself: JPEG, PNG, WebP, AVIF, GIF, BMP or TIFF, told by its content.",
@@ -49,7 +52,7 @@ ITEM_BODY = {
     }
 }
 
-router = APIRouter()
+router = APIRouter(prefix="/v1")
 
 
 class GalleryList(BaseModel):
@@ -89,13 +92,15 @@ def items(
     after: Annotated[str | None, Query(max_length=500, description="The id after which the page begins.")] = None,
     limit: Annotated[int, Query(ge=1, le=200)] = 48,
     q: Annotated[str, Query(max_length=100, description="Words that id, title or category must hold.")] = "",
+    where: Where = "",
 ) -> ItemPage:
     """Items in the order of their ids."""
-    found, total = matching(service.shelves.items(name), q, after, limit)
+    found, total = matching(service.shelves.items(name, where), q, after, limit)
     following = None
     if len(found) > limit:
         last = quote(found[limit - 1].item_id, safe="")
-        following = f"/v1/galleries/{quote(name)}/items?limit={limit}&q={quote(q, safe='')}&after={last}"
+        asked = f"limit={limit}&q={quote(q, safe='')}&where={quote(where, safe='')}"
+        following = f"/v1/galleries/{quote(name)}/items?{asked}&after={last}"
     return ItemPage(items=[ItemOut.of(item, name) for item in found[:limit]], total=total, next=following)
 
 
@@ -141,18 +146,20 @@ async def search(
     items: Annotated[int, Query(ge=1, le=100, description="Items a garment gets at most.")] = 10,
     box: Annotated[str | None, Query(max_length=80, description="Only this part: x1,y1,x2,y2 in pixels.")] = None,
     whole: Annotated[bool, Query(description="All of it as one garment, instead of each garment found in it.")] = False,
+    where: Where = "",
 ) -> SearchOut:
     """The items most like the garments of one image."""
-    where, corners = gallery or _only(service), _box(box)
-    await run_in_threadpool(service.shelves.check, where)
+    name_of, corners = gallery or _only(service), _box(box)
+    await run_in_threadpool(service.shelves.check, name_of)
     data = b"".join([chunk async for chunk in request.stream()])
     if not data:
         raise BadImage(name, "an empty body; send the image file itself as the body", reason="empty")
+    settings: dict[str, Any] = {"items": items, "where": where, "box": corners, "whole": whole}
     with service.metrics.searches.time():
         answer = await service.searcher.alone(
-            lambda: service.searcher.search(data, name, service.shelves, where, items=items, box=corners, whole=whole)
+            lambda: service.searcher.search(data, name, service.shelves, name_of, **settings)
         )
-    return SearchOut.of(answer, where)
+    return SearchOut.of(answer, name_of)
 
 
 def matching(items: list[Item], q: str, after: str | None, limit: int) -> tuple[list[Item], int]:

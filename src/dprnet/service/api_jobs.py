@@ -45,7 +45,7 @@ ItemsQuery = Annotated[int, Query(ge=1, le=100, description="Items a garment get
 FallbackQuery = Annotated[Literal["best"] | None, Query(description="best: also match garments without a good view.")]
 SampleQuery = Annotated[str | None, Query(max_length=200, description="One of the service's samples, not a body.")]
 
-router = APIRouter(tags=["jobs"])
+router = APIRouter(prefix="/v1", tags=["jobs"])
 
 
 def job_of(service: Service, job_id: str) -> Job:

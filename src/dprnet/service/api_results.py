@@ -28,7 +28,7 @@ REPORT_POLICY = (
 PictureName = Annotated[str, Path(pattern=r"^[0-9a-f-]{1,64}\.jpg$")]
 FINISHED = errors(404, 409, 422)
 
-router = APIRouter(tags=["results"])
+router = APIRouter(prefix="/v1", tags=["results"])
 
 
 class FeedbackIn(BaseModel):

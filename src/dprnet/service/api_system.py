@@ -16,7 +16,7 @@ from dprnet.service.shapes import errors
 from dprnet.service.state import Serving
 from dprnet.service.uploads import SPARE
 
-router = APIRouter(tags=["system"])
+router = APIRouter(prefix="/v1", tags=["system"])
 
 
 class Health(BaseModel):

@@ -40,6 +40,6 @@ def make_app(service: Service) -> ASGIApp:
     problems.install(app, lambda error: pages.page_of_error(service, error))
     app.state.service = service
     for module in (api_jobs, api_results, api_galleries, api_system):
-        app.include_router(module.router, prefix="/v1")
+        app.include_router(module.router)
     app.include_router(pages.router, include_in_schema=False)
     return Guard(app, service.config, service.metrics)

@@ -122,7 +122,7 @@ class Guard:
         path, method = scope["path"], scope["method"]
         if method == "POST" and path == "/v1/jobs":
             return self._config.max_video_bytes
-        if method == "POST" and path == "/v1/search":
+        if method == "POST" and path in {"/v1/search", "/image/found"}:
             return self._config.max_image_bytes
         if method in {"PUT", "POST"} and path.endswith("/items"):
             return 4 * self._config.max_image_bytes

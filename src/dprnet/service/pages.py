@@ -96,7 +96,9 @@ async def image_found(
     if not data:
         raise Problem(422, "empty", "image: choose a file first")
     answer = await service.searcher.alone(
-        lambda: service.searcher.search(data, "image", service.shelves, gallery, items=10, box=None, whole=whole)
+        lambda: service.searcher.search(
+            data, "image", service.shelves, gallery, items=10, where="", box=None, whole=whole
+        )
     )
     return _page("image_found.html.j2", service, "image", answer=SearchOut.of(answer, gallery))
 

@@ -10,6 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from dprnet.core.errors import BadGallery, DprnetError, MissingFile, NoSpace, printable
@@ -97,6 +98,8 @@ def install(app: FastAPI, page: Callable[[Problem], Response]) -> None:
 
     async def http(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException), "registered for it"
+        if isinstance(error.__cause__, Problem):  # a body that broke off while the framework read it
+            return respond(request, error.__cause__)
         code = _CODES.get(error.status_code, "error")
         message = f"{request.url.path[:120]}: {error.detail}" if error.status_code in {404, 405} else str(error.detail)
         return respond(request, Problem(error.status_code, code, printable(message), error.headers))
@@ -113,6 +116,10 @@ def install(app: FastAPI, page: Callable[[Problem], Response]) -> None:
             request, Problem(500, "internal", "a fault of dprnet; its log has the traceback, please report it")
         )
 
+    async def left(request: Request, error: Exception) -> Response:
+        return answer(Problem(400, "client_left", "the sender went away before all had come", close=True))
+
+    app.add_exception_handler(ClientDisconnect, left)
     app.add_exception_handler(DprnetError, ours)
     app.add_exception_handler(Problem, problem)
     app.add_exception_handler(HTTPException, http)

@@ -82,17 +82,20 @@ class Searcher:
         gallery: str,
         *,
         items: int,
+        where: str,
         box: Box | None,
         whole: bool,
     ) -> Answer:
         """Search by an image.
 
         Args:
+            where: only items that pass this filter (``dprnet.gallery.filters``).
             box: only this part of it, in pixels of the upright image.
             whole: all of it as one garment; otherwise every garment found in it (all of it where none is).
 
         Raises:
             BadImage: it cannot be read, or the box lies outside.
+            BadFilter: the filter makes no sense.
         """
         image = read_image(data, name=name, limits=self._limits).image
         height, width = image.shape[:2]
@@ -106,7 +109,7 @@ class Searcher:
             found = [(box or (0.0, 0.0, float(width), float(height)), None, None, None)]
         vectors = self.embedder(cut_out(image, one[0]) for one in found)
         with shelves.gallery(gallery) as shelf:
-            matches = shelf.search(vectors, items)
+            matches = shelf.search(vectors, items, where=where)
         return Answer(width, height, tuple(Found(*one, tuple(m)) for one, m in zip(found, matches, strict=True)))
 
     def _garments(self, image: Image) -> list[Seen]:

@@ -133,9 +133,15 @@ class Shelves:
             shutil.rmtree(self._config.folder / "galleries" / name)
             shutil.rmtree(self._photos(name), ignore_errors=True)
 
-    def items(self, name: str) -> list[Item]:
-        """All items of a gallery in the order of their ids."""
+    def items(self, name: str, where: str = "") -> list[Item]:
+        """All items of a gallery, or those that pass a filter, in the order of their ids.
+
+        Raises:
+            BadFilter: the filter makes no sense.
+        """
         with self.gallery(name) as found:
+            if where:
+                return list(found.items(where))
             version = found.version
             if self._items.get(name, (None,))[0] != version:
                 self._items[name] = (version, list(found.items()))

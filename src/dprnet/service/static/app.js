@@ -122,12 +122,19 @@ async function addItem(form) {
 
 function follow(watch) {
   const source = new EventSource(`/v1/jobs/${watch.dataset.job}/events`);
-  let due = null;
+  let due = null, told = 0;
   const refresh = () => { due = null; $("#found").dispatchEvent(new Event("job")); };
   source.addEventListener("job", event => {
-    const job = JSON.parse(event.data);
-    if (["done", "failed", "cancelled"].includes(job.state)) { source.close(); clearTimeout(due); location.reload(); return; }
-    if (due === null) due = setTimeout(refresh, 500);
+    const job = JSON.parse(event.data), count = job.garments.length;
+    if (["done", "failed", "cancelled"].includes(job.state)) {
+      source.close();
+      clearTimeout(due);
+      refresh();
+      $("#told").textContent = job.error ? job.error.message : job.summary ? `Done: ${job.summary.garments} garments, ${job.summary.matches} items.` : "Stopped.";
+    } else {
+      if (count !== told) { told = count; $("#told").textContent = count ? `${count} garments so far` : ""; }
+      if (due === null) due = setTimeout(refresh, 500);
+    }
   });
   source.addEventListener("gone", () => { source.close(); location.assign("/"); });
 }
@@ -143,7 +150,7 @@ function jump(seconds) {
 }
 
 function duration() {
-  const stated = Number($("#watch")?.dataset.duration);
+  const stated = Number($("[data-duration]")?.dataset.duration);
   return stated || $("#player")?.duration || 0;
 }
 
@@ -152,8 +159,6 @@ function moveHead() {
   if (!player || !whole) return;
   const at = `${Math.min(100, 100 * player.currentTime / whole).toFixed(2)}%`;
   for (const line of $$(".head")) { line.setAttribute("x1", at); line.setAttribute("x2", at); }
-  const now = player.currentTime;
-  for (const card of $$("[data-from]")) card.classList.toggle("on", now >= card.dataset.from && now <= card.dataset.to);
 }
 
 function filter() {
