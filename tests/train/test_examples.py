@@ -8,7 +8,7 @@ import pytest
 from dprnet.core.errors import BadDataset, BadRecipe, MissingFile
 from dprnet.data.coco import write_coco
 from dprnet.data.deepfashion2 import DeepFashion2
-from dprnet.data.transforms import DetectionAugment
+from dprnet.data.transforms import DetectionAugment, DetectionAugmentConfig
 from dprnet.train.examples import DataSource, Examples, Gathered, gather
 
 
@@ -43,6 +43,19 @@ def test_a_branch_left_out_has_no_label(deepfashion2, branch):
         for name in ("labels", "viewpoint", "occlusion", "crop", "instance"):
             wanted = np.full(len(other.truth), -1) if name == branch else getattr(other.truth, name)
             np.testing.assert_array_equal(getattr(image.truth, name), wanted)
+
+
+@pytest.mark.parametrize("branch", ["viewpoint", "occlusion", "crop"])
+def test_augmentation_brings_no_label_back(deepfashion2, branch):
+    """What is cut is cropped and what is covered is occluded, but not for a source that teaches neither."""
+    hard = DetectionAugment(DetectionAugmentConfig(cut_through=1, cover=1, zoom=(1.5, 2.0)))
+    seen = {}
+    for without in ((), (branch,)):
+        images, chances, _ = gather((DataSource(kind="deepfashion2", path=str(deepfashion2), without=without),))
+        examples = Examples(images, chances, hard, short_sides=(48,), elongation=2.0, seed=0)
+        seen[without] = np.concatenate([getattr(examples[step, 0][1], branch) for step in range(20)])
+    assert (seen[()] >= 0).any()
+    assert (seen[(branch,)] == -1).all()
 
 
 def test_own_classes_and_coarse_ones_do_not_mix(deepfashion2, coco):

@@ -77,11 +77,20 @@ class Gathered(Sequence[LabelledImage]):
         part = bisect.bisect_right(self.ends, row) - 1
         found, known, before, without = self.parts[part]
         image = found[row - self.ends[part]]
-        columns: dict[str, Any] = {name: np.full(len(image.truth), UNLABELLED, np.int64) for name in without}
+        columns: dict[str, Any] = {}
         if "instance" not in without:
             own = image.truth.instance
             columns["instance"] = np.where(own >= 0, np.searchsorted(known, own) + before, UNLABELLED).astype(np.int64)
-        return replace(image, truth=replace(image.truth, **columns))
+        return replace(image, truth=self.taught(row, replace(image.truth, **columns)))
+
+    def taught(self, row: int, truth: Truth) -> Truth:
+        """A truth of image ``row`` without the labels that its source does not teach.
+
+        Also for what augmentation made of it: a garment that is cut is cropped, whatever was known of it before.
+        """
+        without = self.parts[bisect.bisect_right(self.ends, row) - 1][3]
+        columns: dict[str, Any] = {name: np.full(len(truth), UNLABELLED, np.int64) for name in without}
+        return replace(truth, **columns)
 
 
 def instance_numbers(found: Sequence[LabelledImage]) -> IntArray:
@@ -192,8 +201,11 @@ class Examples(Dataset[Example]):
         rng = np.random.default_rng((self.seed, step, slot))
         cumulated = self.cumulated[side]
         drawn = int(np.searchsorted(cumulated, rng.random() * cumulated[-1], side="right"))
-        image = self.images[self.rows[side][min(drawn, len(cumulated) - 1)]]
+        row = int(self.rows[side][min(drawn, len(cumulated) - 1)])
+        image = self.images[row]
         pixels, truth = self.augment(image.load(), image.truth, rng)
+        if isinstance(self.images, Gathered):
+            truth = self.images.taught(row, truth)
         whole = torch.from_numpy(np.require(pixels, requirements=["C", "W"])).permute(2, 0, 1)
         picture = fit(whole, short, round(short * self.elongation))
         scale = np.array([picture.shape[2] / whole.shape[2], picture.shape[1] / whole.shape[1]] * 2, np.float32)
