@@ -8,8 +8,6 @@ photo is the photo it was cut out of. Only photos of the wanted split are touche
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -18,27 +16,23 @@ from pydantic import Field
 
 from dprnet.core.classes import COARSE_CLASSES
 from dprnet.core.config import Settings
-from dprnet.core.errors import BadDataset
 from dprnet.core.images import shrink
 from dprnet.core.progress import Progress, Silent
 from dprnet.core.records import Image
-from dprnet.data import ccp, clothing, luma
-from dprnet.data.cutouts import Cutout, bag_from_ccp, from_ccp, from_clothing, from_luma, on_white
+from dprnet.data.cutouts import Cutout, on_white
 from dprnet.data.grounds import ground
-from dprnet.data.labelled import Photo
 from dprnet.data.light import LightConfig, spoil
+from dprnet.data.pasting_sources import Sources, open_sources
 from dprnet.data.scenes import Pose, Scene, View
 from dprnet.data.shopset import ShopSet, ShopSetWriter
 from dprnet.data.transforms import draw_shape
 
 log = logging.getLogger(__name__)
-
 VERSION = "1"  # of the generator: raise it with every change of what comes out
 VIDEO = "scene"
 SHOP_SIDE = 400  # pixels of the longer side of a shop photo
 SHOWN_PIXELS = 6000  # of a garment of a street photo that may become a shop photo
 SIZES = ((480, 640), (640, 480), (540, 720), (600, 600))
-
 # Mild for each thing, stronger for the whole picture: colour is identity.
 OWN_LIGHT = LightConfig(brightness=0.15, contrast=0.1, saturation=0.08, cast=0.03)
 WHOLE_LIGHT = LightConfig(brightness=0.1, contrast=0.1, saturation=0.1, cast=0.04, jpeg=0.0)
@@ -60,38 +54,6 @@ class PastingSettings(Settings):
     cut: float = Field(default=0.3, ge=0, le=1)  # probability that the border cuts one
 
 
-@dataclass(slots=True)
-class _Deck:
-    """Photos in random order, dealt one after another for ever; those that give no clean cut-out are dropped."""
-
-    deal: list[Callable[[], Cutout | None]]
-    rng: np.random.Generator
-    at: int = 0
-
-    def next(self) -> Cutout:
-        while self.deal:
-            if self.at == len(self.deal):
-                self.rng.shuffle(self.deal)
-                self.at = 0
-            cutout = self.deal[self.at]()
-            if cutout is not None:
-                self.at += 1
-                return cutout
-            del self.deal[self.at]
-        raise BadDataset("pasted scenes", "no photo gave a clean cut-out; check the data with check_ccp and the like")
-
-
-@dataclass(slots=True)
-class _Sources:
-    decks: tuple[_Deck, ...]
-    bags: _Deck
-    streets: list[Path]
-    shop: dict[str, list[Photo]] = field(default_factory=dict)
-    """Photos of each identity that a shop would show."""
-    shown: dict[str, Image] = field(default_factory=dict)
-    """Garments of street photos before white: the shop photos of those that have no other."""
-
-
 def make_pasted(
     folder: Path | str, settings: PastingSettings, data_root: Path | str, progress: Progress | None = None
 ) -> ShopSet:
@@ -107,7 +69,7 @@ def make_pasted(
         BadDataset: the folder already holds a set; a data set is missing or damaged.
         MissingFile: a table of a data set is missing.
     """
-    sources = _open(Path(data_root), settings)
+    sources = open_sources(Path(data_root), settings)
     dumped = settings.model_dump(mode="json")
     meta = {"name": settings.name, "split": settings.split, "generator": "pasted", "version": VERSION}
     writer = ShopSetWriter(folder, {**meta, "seed": settings.seed, "settings": dumped})
@@ -128,7 +90,7 @@ def make_pasted(
     return writer.finish()
 
 
-def compose(sources: _Sources, settings: PastingSettings, rng: np.random.Generator) -> tuple[Image, Scene]:
+def compose(sources: Sources, settings: PastingSettings, rng: np.random.Generator) -> tuple[Image, Scene]:
     """One scene, (H, W, 3), and its truth."""
     width, height = SIZES[int(rng.integers(len(SIZES)))]
     scene = Scene(ground(width, height, sources.streets[int(rng.integers(len(sources.streets)))], rng))
@@ -195,7 +157,7 @@ def draw_pose(
     return Pose(scale, degrees, bool(rng.random() < 0.5), (float(x), float(y)))
 
 
-def _cover(scene: Scene, cutout: Cutout, pose: Pose, sources: _Sources, rng: np.random.Generator) -> None:
+def _cover(scene: Scene, cutout: Cutout, pose: Pose, sources: Sources, rng: np.random.Generator) -> None:
     """A bag or a shape over a point of one of the cut-out's garments."""
     if not cutout.garments:
         return
@@ -227,28 +189,7 @@ def _shape(image: Image, rng: np.random.Generator) -> Cutout:
     return Cutout(np.asarray(drawn.convert("RGB"), np.uint8), parts, (), Path(), (0, 0, drawn.width, drawn.height))
 
 
-def _open(root: Path, settings: PastingSettings) -> _Sources:
-    rng = np.random.default_rng(settings.seed)
-    names = ccp.label_names(ccp.folder_of(root))
-    streets = ccp.photo_paths(root, settings.split)
-    models = luma.photos(root, settings.split)
-    garments = clothing.photos(root, settings.split, only_garments=True)
-
-    def some(count: int, size: int) -> Iterator[int]:
-        return (int(number) for number in rng.permutation(size)[:count])
-
-    people = [lambda i=i: from_ccp(streets[i], names) for i in some(settings.people, len(streets))]
-    worn = [lambda i=i: from_luma(models[i]) for i in some(settings.models, len(models))]
-    laid = [lambda i=i: from_clothing(garments[i]) for i in some(settings.garments, len(garments))]
-    bags = [lambda i=i: bag_from_ccp(streets[i], names) for i in some(settings.people, len(streets))]
-    shop: dict[str, list[Photo]] = {}
-    for photo in [*models, *garments]:
-        shop.setdefault(photo.instance, []).append(photo)
-    decks = tuple(_Deck(list(deal), rng) for deal in (people, worn, laid))
-    return _Sources(decks, _Deck(list(bags), rng), streets, shop)
-
-
-def _write_view(writer: ShopSetWriter, still: int, view: View, numbers: dict[str, int], sources: _Sources) -> None:
+def _write_view(writer: ShopSetWriter, still: int, view: View, numbers: dict[str, int], sources: Sources) -> None:
     garment = view.garment
     if garment.identity not in numbers:
         numbers[garment.identity] = len(numbers)
@@ -278,7 +219,7 @@ def item_id(identity: str) -> str:
     return identity.replace("/", "-")
 
 
-def _write_items(writer: ShopSetWriter, labels: dict[str, int], sources: _Sources) -> None:
+def _write_items(writer: ShopSetWriter, labels: dict[str, int], sources: Sources) -> None:
     """The shop: the photos the garments were cut out of."""
     for identity, label in labels.items():
         pictures = [photo.load(SHOP_SIDE) for photo in sources.shop.get(identity, ())]

@@ -15,13 +15,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as Pil
-from PIL import ImageDraw
 from pydantic import Field
 
-from dprnet.core.classes import CROPPED, HEAVY_OCCLUSION, MEDIUM_OCCLUSION, UNLABELLED, occlusion_class
+from dprnet.core.classes import CROPPED, UNLABELLED
 from dprnet.core.config import Settings
-from dprnet.core.records import BoolArray, FloatArray, Image, IntArray, Truth
+from dprnet.core.records import BoolArray, FloatArray, Image, Truth
+from dprnet.data.box_changes import areas, clip, occlusion_after, pixels, select, through_window, uncovered, visible
 from dprnet.data.light import LightConfig, spoil
+from dprnet.data.occluders import draw_shape, thing_over
 
 
 class DetectionAugmentConfig(Settings):
@@ -125,7 +126,7 @@ def cut_truth(
     """
     boxes = through_window(truth.boxes_xyxy, shape, window, flip)
     seen = clip(boxes, shape)
-    cut_off = 1 - _areas(seen) / np.maximum(_areas(boxes), 1e-6)
+    cut_off = 1 - areas(seen) / np.maximum(areas(boxes), 1e-6)
     crop = np.where(
         truth.crop == 1,
         1,
@@ -137,19 +138,9 @@ def cut_truth(
         crop=crop.astype(np.int64),
         occlusion=np.where(cut_off <= 0.3, truth.occlusion, UNLABELLED),
         viewpoint=np.where(cut_off <= 0.7, truth.viewpoint, UNLABELLED),
-        ignore_xyxy=_visible(clip(through_window(truth.ignore_xyxy, shape, window, flip), shape)),
+        ignore_xyxy=visible(clip(through_window(truth.ignore_xyxy, shape, window, flip), shape)),
     )
     return keep_clear(moved, 1 - cut_off, config)
-
-
-def through_window(boxes: FloatArray, shape: tuple[int, int], window: FloatArray, flip: bool) -> FloatArray:
-    """(N, 4) boxes of the image in pixels of the image that the window fills; not clipped."""
-    height, width = shape
-    scale = np.array([width, height] * 2) / np.tile(window[2:] - window[:2], 2)
-    moved = (boxes - np.tile(window[:2], 2)) * scale
-    if flip:
-        moved = np.stack([width - moved[:, 2], moved[:, 1], width - moved[:, 0], moved[:, 3]], axis=1)
-    return moved.astype(np.float32)
 
 
 def keep_clear(truth: Truth, left: NDArray[Any], config: DetectionAugmentConfig) -> Truth:
@@ -164,21 +155,8 @@ def keep_clear(truth: Truth, left: NDArray[Any], config: DetectionAugmentConfig)
     """
     sides = truth.boxes_xyxy[:, 2:] - truth.boxes_xyxy[:, :2]
     clear = (left >= config.smallest_left) & (sides >= config.smallest_side).all(axis=1)
-    lost = _visible(truth.boxes_xyxy[~clear])
+    lost = visible(truth.boxes_xyxy[~clear])
     return select(truth, clear, np.concatenate([truth.ignore_xyxy, lost]))
-
-
-def select(truth: Truth, rows: BoolArray, ignore_xyxy: FloatArray) -> Truth:
-    """Some garments of a truth, with other ignore regions."""
-    return Truth(
-        boxes_xyxy=truth.boxes_xyxy[rows],
-        labels=truth.labels[rows],
-        viewpoint=truth.viewpoint[rows],
-        occlusion=truth.occlusion[rows],
-        crop=truth.crop[rows],
-        instance=truth.instance[rows],
-        ignore_xyxy=ignore_xyxy.astype(np.float32).reshape(-1, 4),
-    )
 
 
 def cover(
@@ -193,7 +171,7 @@ def cover(
     picture = Pil.fromarray(image)
     covered = Pil.new("1", picture.size)
     for _ in range(int(rng.integers(1, 3))):
-        thing, where = _thing(box, image, rng, cutouts)
+        thing, where = thing_over(box, image, rng, cutouts)
         picture.paste(thing.convert("RGB"), where, thing.getchannel("A"))
         covered.paste(1, where, thing.getchannel("A").point(_HALF, "1"))
     return np.asarray(picture, np.uint8), cover_truth(truth, np.asarray(covered, bool), config)
@@ -213,99 +191,30 @@ def cover_truth(truth: Truth, covered: BoolArray, config: DetectionAugmentConfig
     boxes = truth.boxes_xyxy.copy()
     occlusion = truth.occlusion.copy()
     left = np.ones(len(truth))
-    for row, (x1, y1, x2, y2) in enumerate(_pixels(boxes, covered.shape)):
+    for row, (x1, y1, x2, y2) in enumerate(pixels(boxes, covered.shape)):
         over = covered[y1:y2, x1:x2]
         fraction = float(over.mean()) if over.size else 0.0
         if fraction == 0.0:
             continue
         left[row] = 1 - fraction
         occlusion[row] = occlusion_after(int(occlusion[row]), fraction)
-        boxes[row] = _uncovered(boxes[row], ~over, x1, y1)
+        boxes[row] = uncovered(boxes[row], ~over, x1, y1)
     return keep_clear(replace(truth, boxes_xyxy=boxes, occlusion=occlusion), left, config)
 
 
-def occlusion_after(label: int, fraction: float) -> int:
-    """The occlusion class of a garment of which a further fraction of the box is covered, or -1 in doubt.
-
-    >>> occlusion_after(0, 0.02), occlusion_after(0, 0.3), occlusion_after(-1, 0.3), occlusion_after(-1, 0.6)
-    (0, 1, -1, 2)
-    """
-    if label == UNLABELLED:
-        return 2 if fraction >= HEAVY_OCCLUSION + 0.05 else UNLABELLED
-    before = (0.05, (MEDIUM_OCCLUSION + HEAVY_OCCLUSION) / 2, 0.75)[label]
-    after = before + (1 - before) * fraction
-    certain = min(abs(after - MEDIUM_OCCLUSION), abs(after - HEAVY_OCCLUSION)) >= 0.05
-    return occlusion_class(after) if certain else UNLABELLED
-
-
-def clip(boxes: FloatArray, shape: tuple[int, ...]) -> FloatArray:
-    """(N, 4) boxes clipped to an image of (height, width)."""
-    limits = np.array([shape[1], shape[0]] * 2, np.float32)
-    return np.clip(boxes, 0, limits).astype(np.float32)
-
-
-def _areas(boxes: FloatArray) -> NDArray[Any]:
-    sides = np.maximum(boxes[:, 2:] - boxes[:, :2], 0).astype(float)
-    return np.asarray(sides.prod(axis=1))
-
-
-def _visible(boxes: FloatArray) -> FloatArray:
-    return boxes[(boxes[:, 2:] - boxes[:, :2] >= 1).all(axis=1)]
-
-
-def _pixels(boxes: FloatArray, shape: tuple[int, ...]) -> list[list[int]]:
-    corners: IntArray = np.concatenate([np.floor(boxes[:, :2]), np.ceil(boxes[:, 2:])], axis=1).astype(np.int64)
-    return [[int(v) for v in row] for row in clip(corners.astype(np.float32), shape)]
-
-
-def _uncovered(box: FloatArray, free: BoolArray, left: int, top: int) -> FloatArray:
-    columns, rows = np.flatnonzero(free.any(axis=0)), np.flatnonzero(free.any(axis=1))
-    if not len(columns):
-        return box
-    inner = [left + columns[0], top + rows[0], left + columns[-1] + 1, top + rows[-1] + 1]
-    low, high = np.maximum(box[:2], inner[:2]), np.minimum(box[2:], inner[2:])
-    return np.concatenate([low, high]).astype(np.float32)
-
-
-def _thing(
-    box: FloatArray, image: Image, rng: np.random.Generator, cutouts: Sequence[NDArray[np.uint8]]
-) -> tuple[Pil.Image, tuple[int, int]]:
-    """An RGBA picture and where its upper left corner goes, so that it lies over some of the box."""
-    x1, y1, x2, y2 = (float(value) for value in box)
-    share = np.sqrt(rng.uniform(0.03, 0.8))
-    width = max(int((x2 - x1) * share * np.exp(rng.uniform(-0.5, 0.5))), 4)
-    height = max(int((y2 - y1) * share * np.exp(rng.uniform(-0.5, 0.5))), 4)
-    where = (round(rng.uniform(x1, x2) - width / 2), round(rng.uniform(y1, y2) - height / 2))
-    if cutouts and rng.random() < 0.5:
-        thing = Pil.fromarray(cutouts[int(rng.integers(len(cutouts)))], "RGBA").resize((width, height))
-        return thing, where
-    return draw_shape(width, height, image, rng), where
-
-
-def draw_shape(width: int, height: int, image: Image, rng: np.random.Generator) -> Pil.Image:
-    """A bag-like, arm-like or ragged thing, RGBA: plain, or filled with another part of the image."""
-    if rng.random() < 0.5:
-        colour = tuple(int(value) for value in rng.integers(0, 256, 3))
-        thing = Pil.new("RGB", (width, height), colour)
-    else:
-        top, left = (int(rng.integers(max(size // 2, 1))) for size in image.shape[:2])
-        patch = Pil.fromarray(np.ascontiguousarray(image[top : top + image.shape[0] // 2, left:][:, ::-1]))
-        thing = patch.resize((width, height), Pil.Resampling.BILINEAR)
-    alpha = Pil.new("L", (width, height))
-    pen = ImageDraw.Draw(alpha)
-    kind = int(rng.integers(4))
-    edge = (0, 0, width - 1, height - 1)
-    if kind == 0:
-        pen.ellipse(edge, fill=255)
-    elif kind == 1:
-        pen.rounded_rectangle(edge, radius=min(width, height) / 5, fill=255)
-    elif kind == 2:  # an arm or strap across
-        ends = [(0, int(rng.integers(height))), (width, int(rng.integers(height)))]
-        pen.line(ends, fill=255, width=max(min(width, height) // 3, 2))
-    else:
-        angles = np.sort(rng.uniform(0, 2 * np.pi, 9))
-        radii = rng.uniform(0.5, 1.0, 9) / 2
-        corners = np.stack([(0.5 + np.cos(angles) * radii) * width, (0.5 + np.sin(angles) * radii) * height], 1)
-        pen.polygon([(float(x), float(y)) for x, y in corners], fill=255)
-    thing.putalpha(alpha)
-    return thing
+__all__ = [
+    "DetectionAugment",
+    "DetectionAugmentConfig",
+    "clip",
+    "cover",
+    "cover_truth",
+    "cut_truth",
+    "draw_shape",
+    "draw_window",
+    "keep_clear",
+    "look_through",
+    "occlusion_after",
+    "select",
+    "through_window",
+    "zoom",
+]
