@@ -18,15 +18,32 @@ def index(
     crop_photos: Annotated[
         bool, typer.Option("--crop-photos", help="Cut worn photos to the garment of the item's category.")
     ] = False,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Embed every photo again, also those that did not change.")
+    ] = False,
+    retire: Annotated[bool, typer.Option("--retire", help="Remove items that the catalogue no longer has.")] = False,
+    retire_at_most: Annotated[
+        float, typer.Option("--retire-at-most", min=0, max=1, help="Share of the gallery that --retire may remove.")
+    ] = 0.5,
 ) -> int:
     """Read a catalogue and put its items into a gallery; photos that cannot be read are listed beside it."""
     from dprnet.core.progress import on_stderr
+    from dprnet.gallery import shown
     from dprnet.pipeline import index_catalogue
 
     done = index_catalogue(
-        catalogue, gallery, bundle=bundle, device=device, crop_photos=crop_photos, progress=on_stderr()
+        catalogue,
+        gallery,
+        bundle=bundle,
+        device=device,
+        crop_photos=crop_photos,
+        fresh=fresh,
+        retire=retire_at_most if retire else None,
+        progress=on_stderr(),
     )
-    typer.echo(f"{gallery}: {done.items} items, {done.photos} photos")
+    kept = f", {done.unchanged} items unchanged, {done.updated} with new texts, {len(done.retired)} retired"
+    more = kept if done.unchanged or done.updated or done.retired else ""
+    typer.echo(f"{shown(done.gallery)}: {done.items} items, {done.photos} photos{more}")
     if done.problems:
         typer.echo(f"{len(done.problems)} problems, listed in {done.problems_path}", err=True)
     return 3 if done.problems else 0

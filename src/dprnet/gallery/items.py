@@ -55,6 +55,8 @@ class Catalogue:
     path: Path
     items: tuple[Item, ...]
     problems: tuple[Problem, ...] = ()
+    left_out: frozenset[str] = frozenset()
+    """Ids of rows that could not be used: wrong, but not gone from the catalogue."""
 
     def __len__(self) -> int:
         return len(self.items)
@@ -100,6 +102,7 @@ def _gather(path: Path, rows: Iterator[tables.Row | tables.BadRow], limits: Cata
     base = path if path.is_dir() else path.parent
     items: dict[str, Item] = {}
     problems: list[Problem] = []
+    left_out: set[str] = set()
     for count, row in enumerate(rows, start=1):
         if count > limits.max_rows:
             raise BadCatalogue(path, f"more than {limits.max_rows} rows", reason="limit:max_rows")
@@ -109,9 +112,10 @@ def _gather(path: Path, rows: Iterator[tables.Row | tables.BadRow], limits: Cata
         fault = _fault(base, row, limits)
         if fault:
             problems.append(Problem(row.where, fault))
+            left_out.add(row.cells.get("item_id", "").strip())
             continue
         problems += _add(items, row, base)
-    return Catalogue(path, tuple(items.values()), tuple(problems))
+    return Catalogue(path, tuple(items.values()), tuple(problems), frozenset(left_out - items.keys()))
 
 
 def _fault(base: Path, row: tables.Row, limits: CatalogueLimits) -> str | None:
@@ -123,6 +127,8 @@ def _fault(base: Path, row: tables.Row, limits: CatalogueLimits) -> str | None:
         limit = limits.max_id_chars if name == "item_id" else limits.max_cell_chars
         if len(value) > limit:
             return f"column '{printable(name, 60)}' has {len(value)} characters, at most {limit}"
+        if "\0" in value:
+            return f"column '{printable(name, 60)}' holds a NUL character"
         if not _is_unicode(value):
             return f"column '{printable(name, 60)}' holds half a surrogate pair, which is no text"
     image = row.cells["image"]

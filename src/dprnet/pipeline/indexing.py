@@ -1,34 +1,37 @@
-"""A catalogue becomes a gallery: read photos, embed them, store them; a chunk of items at a time."""
+"""A catalogue becomes a gallery: read photos, embed them, store them; a chunk of items at a time.
+
+What is in the gallery already is known by its content, so that a catalogue indexed again costs only what changed in
+it, and one whose indexing was stopped goes on where it was.
+"""
 
 from __future__ import annotations
 
 import csv
-import itertools
-import logging
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from dprnet.core.bundle import Bundle
 from dprnet.core.classes import COARSE_CLASSES, SOURCES
-from dprnet.core.errors import DprnetError
-from dprnet.core.images import cut_out, jpeg_bytes, read_image, shrink
+from dprnet.core.errors import BadCatalogue, BadGallery
+from dprnet.core.images import cut_out, jpeg_bytes, shrink
 from dprnet.core.progress import SILENT, Progress
-from dprnet.core.records import Frame, Image
+from dprnet.core.records import FloatArray, Frame, Image
 from dprnet.detect import Detector
 from dprnet.embed.embedder import Embedder
-from dprnet.gallery import Gallery, Item, Problem, is_server, read_catalogue
+from dprnet.gallery import Catalogue, Gallery, Item, Problem, is_server, read_catalogue, shown
+from dprnet.gallery.rows import metadata_json
+from dprnet.pipeline.photos import Photo, read_ahead
 from dprnet.report import safe_cell
 
-CHUNK = 64  # ours: items a commit; enough to fill the embedder's batches, few enough to lose little
 SURE = 0.5  # ours: a photo is cut only where the detector is more sure than not
 PHOTO_SIDE = 448  # ours: short side in pixels; twice what the embedder looks at, so that shrinking stays smooth
 THUMBNAIL_SIDE = 220  # ours: what a page shows beside a garment, some 8 kB
 PROBLEMS = "problems.csv"
-
-_log = logging.getLogger(__name__)
+DETAILS = ("category", "title", "url", "price")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +47,12 @@ class Indexed:
     problems: tuple[Problem, ...]
     problems_path: Path
     """Where the problems are listed; not written where there are none."""
+    unchanged: int = 0
+    """Items that were there already, to the last letter and pixel."""
+    updated: int = 0
+    """Items of which only texts changed."""
+    retired: tuple[str, ...] = ()
+    """Items that were removed because the catalogue no longer has them."""
 
     @property
     def folder(self) -> Path:
@@ -58,6 +67,8 @@ def index_catalogue(
     bundle: str | Path | Bundle = "tiny",
     device: str = "cpu",
     crop_photos: bool = False,
+    fresh: bool = False,
+    retire: float | None = None,
     progress: Progress = SILENT,
 ) -> Indexed:
     """:func:`index` with the networks of a bundle.
@@ -69,7 +80,7 @@ def index_catalogue(
     loaded = bundle if isinstance(bundle, Bundle) else Bundle.from_pretrained(bundle)
     embedder = Embedder.from_bundle(loaded, device=device)
     detector = Detector.from_bundle(loaded, device=device) if crop_photos else None
-    return index(catalogue, gallery, embedder, detector=detector, progress=progress)
+    return index(catalogue, gallery, embedder, detector=detector, fresh=fresh, retire=retire, progress=progress)
 
 
 def index(
@@ -78,64 +89,144 @@ def index(
     embedder: Embedder,
     *,
     detector: Detector | None = None,
+    fresh: bool = False,
+    retire: float | None = None,
     progress: Progress = SILENT,
 ) -> Indexed:
     """Put the items of a catalogue into a gallery, which is made if it is not there; items in it are replaced.
 
-    Bad rows and photos are left out and listed in ``problems.csv`` in the gallery's folder.
+    Only photos whose content the gallery does not hold for their item are embedded; where only texts of an item
+    changed, only those are written. Bad rows and photos are left out and listed in ``problems.csv``, in the gallery's
+    folder or, where it is on a server, in the folder of work.
+
+    Args:
+        fresh: embed every photo again.
+        retire: remove items that the catalogue has no row of, if they are at most this share of the gallery.
 
     Raises:
-        BadCatalogue: bad as a whole.
-        BadGallery: the folder holds something else, or the gallery of another embedder.
+        BadCatalogue: bad as a whole, or more would be retired than allowed (nothing is then removed).
+        BadGallery: the folder holds something else, or a gallery of another embedder or of photos cut otherwise.
     """
     read = read_catalogue(Path(catalogue))
-    problems = list(read.problems)
-    with _open_or_create(gallery, embedder) as store:
-        done = _stored(read.items, store, embedder, detector, problems)
-        photos = sum(progress.track(done, "Indexing", len(read.items)))
+    preparation = "whole" if detector is None else "cut"
+    with _open_or_create(gallery, embedder, preparation) as store:
+        held = _held(store)
+        gone = _to_retire(read, held, retire, store.address)
+        work = _Indexing(store, embedder, detector, {} if fresh else held, list(read.problems))
+        for _ in progress.track(work.chunks(read.items, preparation), "Indexing", len(read.items)):
+            pass
+        store.remove(gone)
         path = Path(PROBLEMS) if is_server(store.address) else store.folder / PROBLEMS
-        _write_problems(problems, path)
-        return Indexed(store.address, len(store), photos, tuple(problems), path)
+        _write_problems(work.problems, path)
+        return Indexed(
+            store.address, len(store), work.photos, tuple(work.problems), path, work.unchanged, work.updated, gone
+        )
 
 
-def _stored(
-    items: Sequence[Item], store: Gallery, embedder: Embedder, detector: Detector | None, problems: list[Problem]
-) -> Iterator[int]:
-    """Read, embed and store the items, a chunk at a time; then, for each of the chunk, its number of photos."""
-    source = iter(items)
-    while chunk := list(itertools.islice(source, CHUNK)):
-        loaded = list(_load(chunk, problems, detector.short_side if detector else PHOTO_SIDE))
-        readable = [item for item, _ in loaded]
-        images = [image for _, found in loaded for image in found]
-        cut = images if detector is None else _cut_to_category(readable, images, detector)
-        thumbnails = [jpeg_bytes(shrink(image, THUMBNAIL_SIDE), 80) for image in images]
-        store.upsert(readable, embedder(cut), thumbnails)
-        counts = {item.item_id: len(item.images) for item in readable}
-        yield from (counts.get(item.item_id, 0) for item in chunk)
+@dataclass(slots=True)
+class _Indexing:
+    """One run over a catalogue, and what it has done so far."""
 
+    store: Gallery
+    embedder: Embedder
+    detector: Detector | None
+    held: Mapping[str, list[dict[str, str]]]
+    """Rows of the gallery by item."""
+    problems: list[Problem]
+    photos: int = 0
+    unchanged: int = 0
+    updated: int = 0
+    _changed: list[tuple[Item, list[Photo]]] = field(default_factory=list)
 
-def _open_or_create(address: Path | str, embedder: Embedder) -> Gallery:
-    if Gallery.exists(address):
-        return Gallery.open(address, embedder=embedder.identity)
-    return Gallery.create(address, embedder=embedder.identity, size=embedder.size)
+    def chunks(self, items: Sequence[Item], preparation: str) -> Iterator[Item]:
+        """Read, embed and store the items, a chunk at a time; then each of the chunk."""
+        known = {item: {row["content"] for row in rows} for item, rows in self.held.items()}
+        side = self.detector.short_side if self.detector else PHOTO_SIDE
+        for chunk in read_ahead(items, known, self.problems, preparation=preparation, short_side=side):
+            texts: list[Item] = []
+            self._changed = []
+            for item, photos in chunk:
+                if photos:
+                    self._sort(replace(item, images=tuple(photo.path for photo in photos)), photos, texts)
+            self.store.update(texts)
+            self.updated += len(texts)
+            self._write()
+            yield from (item for item, _ in chunk)
 
-
-def _load(items: Sequence[Item], problems: list[Problem], short_side: int) -> Iterator[tuple[Item, list[Image]]]:
-    """Items with their photos; a photo that cannot be read is a problem, an item without any is left out.
-
-    No photo is kept larger than it is wanted: a chunk of phone photos at full size would take gigabytes.
-    """
-    for item in items:
-        images: dict[Path, Image] = {}
-        for path in item.images:
-            try:
-                images[path] = read_image(path, short_side=short_side).image
-            except DprnetError as error:
-                problems.append(Problem(str(path), error.sentence))
-        if images:
-            yield replace(item, images=tuple(images)), list(images.values())
+    def _sort(self, item: Item, photos: list[Photo], texts: list[Item]) -> None:
+        """Nothing to do for an item, its texts to write, or all of it."""
+        rows = self.held.get(item.item_id, [])
+        if sorted((row["photo"], row["content"]) for row in rows) != sorted((str(p.path), p.content) for p in photos):
+            self._changed.append((item, photos))
+        elif any(rows[0][name] != getattr(item, name) for name in DETAILS) or rows[0]["metadata"] != metadata_json(
+            item
+        ):
+            texts.append(item)
         else:
-            problems.append(Problem(item.item_id, "left out: none of its photos could be read"))
+            self.unchanged += 1
+
+    def _write(self) -> None:
+        """The changed items of a chunk in one commit; vectors of known photos are taken from the gallery."""
+        if not self._changed:
+            return
+        reused = [item.item_id for item, photos in self._changed if any(photo.image is None for photo in photos)]
+        stored = {(row["item_id"], row["content"]): row for row in self.store.contents(reused)} if reused else {}
+        items = [item for item, _ in self._changed]
+        flat = [(item, photo) for item, photos in self._changed for photo in photos]
+        new = [(item, photo.image) for item, photo in flat if photo.image is not None]
+        vectors = iter(self._embed(new))
+        rows: list[tuple[Any, bytes]] = []
+        for item, photo in flat:
+            if photo.image is None:
+                row = stored[item.item_id, photo.content]
+                rows.append((row["vector"], bytes(row["thumbnail"])))
+            else:
+                rows.append((next(vectors), jpeg_bytes(shrink(photo.image, THUMBNAIL_SIDE), 80)))
+        array = np.array([vector for vector, _ in rows], np.float32)
+        self.store.upsert(items, array, [small for _, small in rows], [photo.content for _, photo in flat])
+        self.photos += len(new)
+
+    def _embed(self, photos: Sequence[tuple[Item, Image]]) -> FloatArray:
+        images = [image for _, image in photos]
+        if self.detector is not None:
+            images = _cut_to_category([item for item, _ in photos], images, self.detector)
+        return self.embedder(images)
+
+
+def _open_or_create(address: Path | str, embedder: Embedder, preparation: str) -> Gallery:
+    if not Gallery.exists(address):
+        return Gallery.create(address, embedder=embedder.identity, size=embedder.size, preparation=preparation)
+    store = Gallery.open(address, embedder=embedder.identity)
+    if store.card.preparation not in {"", preparation}:
+        store.close()
+        told = {"whole": "whole photos", "cut": "photos cut to the garment (--crop-photos)"}
+        raise BadGallery(
+            shown(str(address)),
+            f"made of {told.get(store.card.preparation, 'other photos')}, now given {told[preparation]}; "
+            "index as before, or into another gallery",
+        )
+    return store
+
+
+def _held(store: Gallery) -> dict[str, list[dict[str, str]]]:
+    held: dict[str, list[dict[str, str]]] = {}
+    for row in store.texts():
+        held.setdefault(row["item_id"], []).append(row)
+    return held
+
+
+def _to_retire(read: Catalogue, held: Mapping[str, object], retire: float | None, address: str) -> tuple[str, ...]:
+    if retire is None:
+        return ()
+    gone = sorted(held.keys() - {item.item_id for item in read.items} - read.left_out)
+    if len(gone) > retire * len(held):
+        raise BadCatalogue(
+            read.path,
+            f"lacks {len(gone)} of the {len(held)} items of {shown(address)}, more than {retire:.0%} of them; "
+            "if that is meant, allow a larger share with --retire-at-most",
+            reason="limit:retire",
+        )
+    return tuple(gone)
 
 
 def coarse_label(category: str) -> int | None:
@@ -154,7 +245,8 @@ def coarse_label(category: str) -> int | None:
 
 
 def _cut_to_category(items: Sequence[Item], images: list[Image], detector: Detector) -> list[Image]:
-    labels = [coarse_label(item.category) for item in items for _ in item.images]
+    """Each image cut to the garment of its item's category, where the detector is sure of one."""
+    labels = [coarse_label(item.category) for item in items]
     frames = (Frame(image, number, 0.0) for number, image in enumerate(images))
     cut: list[Image] = []
     for image, label, found in zip(images, labels, detector(frames), strict=True):
