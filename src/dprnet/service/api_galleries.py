@@ -31,7 +31,7 @@ Where = Annotated[
 IMAGE_BODY = {
     "requestBody": {
         "description": "The image file itself: JPEG, PNG, WebP, AVIF, GIF, BMP or TIFF, told by its content.",
-        "content": {"application/octet-stream": BINARY, "image/*": BINARY},
+        "content": {"application/octet-stream": BINARY},
     }
 }
 _PHOTOS = {"type": "array", "minItems": 1, "maxItems": MAX_PHOTOS, "items": BINARY["schema"]}

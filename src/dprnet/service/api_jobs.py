@@ -33,7 +33,7 @@ BINARY = {"schema": {"type": "string", "format": "binary"}}
 VIDEO_BODY = {
     "requestBody": {
         "description": "The video file itself: MP4, MOV, 3GP, MKV, WebM, AVI, MPEG-TS or FLV, told by its content.",
-        "content": {"application/octet-stream": BINARY, "video/*": BINARY},
+        "content": {"application/octet-stream": BINARY},
     }
 }
 NameQuery = Annotated[str, Query(max_length=200, description="What the video is called, for people.")]

@@ -5,9 +5,15 @@ from __future__ import annotations
 import logging
 import socket
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from dprnet.core.errors import BadRecipe, MissingExtra
 from dprnet.service.config import ServiceConfig
+
+if TYPE_CHECKING:
+    import uvicorn
+
+    from dprnet.service.state import Service
 
 BACKLOG = 128
 GRACE_S = 3  # ours: answers that are being given may end; pages that follow a job come back
@@ -29,29 +35,39 @@ def serve(config: ServiceConfig, tell: Callable[[str], None] = lambda address: N
         import fastapi  # noqa: F401
         import prometheus_client  # noqa: F401
         import python_multipart  # noqa: F401
-        import uvicorn
+        import uvicorn  # noqa: F401
     except ImportError as error:
         raise MissingExtra(error.name or "fastapi", "install it with: pip install 'dprnet[serve]'") from None
-    from dprnet.service.app import make_app
     from dprnet.service.state import Service
 
     with _listening(config) as door:
-        server = uvicorn.Server(
-            uvicorn.Config(
-                make_app(Service(config)),
-                access_log=False,  # it would log names of videos
-                log_level=logging.WARNING,
-                server_header=False,
-                proxy_headers=False,
-                timeout_graceful_shutdown=GRACE_S,
-                timeout_keep_alive=15,
-                h11_max_incomplete_event_size=64 << 10,
-                http="h11",
-            )
-        )
+        server = make_server(Service(config))
         host = f"[{config.host}]" if ":" in config.host else config.host
         tell(f"http://{host}:{door.getsockname()[1]}")
         server.run([door])
+
+
+def make_server(service: Service) -> uvicorn.Server:
+    """The server of a service; to be given an open socket."""
+    import uvicorn
+
+    from dprnet.service.app import make_app
+    from dprnet.service.hasty import hasty
+
+    return uvicorn.Server(
+        uvicorn.Config(
+            make_app(service),
+            access_log=False,  # it would log names of videos
+            log_level=logging.ERROR,  # it warns of every request that makes no sense
+            server_header=False,
+            proxy_headers=False,
+            ws="none",
+            http=hasty(service.config.silence_s),
+            timeout_graceful_shutdown=GRACE_S,
+            timeout_keep_alive=15,
+            h11_max_incomplete_event_size=64 << 10,
+        )
+    )
 
 
 def _listening(config: ServiceConfig) -> socket.socket:
