@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dprnet.core.records import Detections
+from dprnet.core.records import Detections, Match
 from dprnet.data.shopset import ShopSet
 from dprnet.evaluate.figures import write_figures
 from dprnet.evaluate.picking import shown_instances
@@ -36,16 +36,16 @@ def shopset() -> ShopSet:
     return Folder(Path(), {"id": "made-1"})
 
 
-def looks_up(videos: Sequence[Seen], answers: Callable[[int], list[str]]) -> Callable[..., list[list[str]]]:
+def looks_up(videos: Sequence[Seen], answers: Callable[[int], list[str]]) -> Callable[..., list[list[Match]]]:
     """A search that knows what each view shows and answers as it is told."""
     by_name = {video.truth.name: video for video in videos}
 
-    def search(path: Path, views: Detections, k: int) -> list[list[str]]:
+    def search(path: Path, views: Detections, k: int) -> list[list[Match]]:
         video = by_name[str(path)]
         shown = shown_instances(video)
         places = {(f, *b): n for f, b, n in zip(_frames(video), _boxes(video), shown.tolist(), strict=True)}
         return [
-            answers(places[(f, *b)])[:k]
+            [Match(item, 1 / place) for place, item in enumerate(answers(places[(f, *b)])[:k], start=1)]
             for f, b in zip(views.frame_index.tolist(), views.boxes_xyxy.tolist(), strict=True)
         ]
 
@@ -87,8 +87,37 @@ def test_a_missed_garment_is_a_miss(shopset: ShopSet, seen: Callable[..., Seen])
     assert [(answer.instance, answer.missed, answer.found) for answer in missed] == [(1, "not detected", ())]
 
 
+def test_several_right_answers_and_classes(shopset: ShopSet, seen: Callable[..., Seen]) -> None:
+    video = seen(seed=0, false=0)  # labels 0, 1, 2, 0
+    video = replace(video, truth=replace(video.truth, also={0: ("twin",), 1: ("other",)}))
+    found = {0: ["twin", "item0-0"], 1: ["x", "other"], 2: ["item0-2"], 3: ["x"]}
+    figures = evaluate_video_to_shop(shopset, [video], GOOD, looks_up([video], found.__getitem__), ks=(1, 2))
+    assert {k: interval.value for k, interval in figures.recall.items()} == {1: pytest.approx(2 / 3), 2: 1}
+    assert figures.right_answers.value == 2 / 4
+    assert {name: one[1].value for name, one in figures.by_class.items()} == {"top": 1, "outerwear": 0, "trousers": 1}
+
+
+def test_garments_that_the_shop_does_not_have(shopset: ShopSet, seen: Callable[..., Seen]) -> None:
+    videos = [seen(seed=seed, false=2) for seed in range(3)]  # garment 3 of each has no item
+    likeness = {0: 0.9, 1: 0.8, 2: 0.35, 3: 0.3, 100: 0.9, 101: 0.7, 102: 0.6, 103: 0.5}
+    likeness |= {200: 0.9, 201: 0.95, 202: 0.45, 203: 0.2}
+    names = looks_up(videos, lambda number: [str(number)])
+
+    def search(path: Path, views: Detections, k: int) -> list[list[Match]]:
+        return [[Match("x", likeness.get(int(one.item_id), 0.0)) for one in row] for row in names(path, views, k)]
+
+    figures = evaluate_video_to_shop(shopset, videos, GOOD, search, ks=(1,), no_match_below=0.4)
+    assert figures.no_match.picked == 3
+    assert figures.no_match.precision.value == pytest.approx(2 / 3)  # garments 2, 3 and 203 are said to have none
+    assert figures.no_match.recall.value == pytest.approx(2 / 3)  # 103 is not
+    assert figures.no_match.separation == pytest.approx((9 + 7 + 9) / 27)
+    never = evaluate_video_to_shop(shopset, videos, GOOD, search, ks=(1,))
+    assert never.no_match.recall.value == 0
+    assert np.isnan(never.no_match.precision.value)
+
+
 def test_nothing_picked_asks_nothing(shopset: ShopSet, seen: Callable[..., Seen], tmp_path: Path) -> None:
-    def never(path: Path, views: Detections, k: int) -> list[list[str]]:
+    def never(path: Path, views: Detections, k: int) -> list[list[Match]]:
         raise AssertionError("no view to search")
 
     strict = PickConfig(crop=1.0)
@@ -128,4 +157,5 @@ def test_gallery_search_cuts_each_view_from_its_own_frame(tmp_path: Path, seen: 
         return [[SimpleNamespace(item_id="red" if v[0] > v[2] else "blue")] * k for v in vectors]
 
     search = gallery_search(embedder, SimpleNamespace(search=matches))  # type: ignore[arg-type]
-    assert search(tmp_path / "look.mp4", views, 2) == [["blue"] * 2, ["red"] * 2, ["blue"] * 2]
+    found = [[match.item_id for match in matches] for matches in search(tmp_path / "look.mp4", views, 2)]
+    assert found == [["blue"] * 2, ["red"] * 2, ["blue"] * 2]

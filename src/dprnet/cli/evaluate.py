@@ -80,6 +80,9 @@ def video_to_shop(
     data: DataArgument, bundle: BundleOption = "tiny", every: EveryOption = "0.5s", out: Out = None,
     gallery: Annotated[Path, typer.Option("--gallery", help="Folder for the gallery.")] = Path("out/evaluate/gallery"),
     cache: CacheOption = None, device: DeviceOption = "cpu",
+    no_match_below: Annotated[
+        float | None, typer.Option("--no-match-below", help="Similarity below which a garment has no match.")
+    ] = None,
 ) -> None:  # fmt: skip
     """Recall from a video to the items worn in it, over all garments that have an item."""
     from dprnet.core.bundle import Bundle
@@ -87,7 +90,8 @@ def video_to_shop(
     from dprnet.evaluate.measure import measure_video_to_shop as measure
 
     loaded = Bundle.from_pretrained(bundle)
-    _tell(measure(loaded, data, gallery, every=every, cache=cache, device=device, progress=on_stderr()), out)
+    common = {"every": every, "cache": cache, "device": device, "no_match_below": no_match_below}
+    _tell(measure(loaded, data, gallery, **common, progress=on_stderr()), out)  # type: ignore[arg-type]
 
 
 @app.command()

@@ -162,9 +162,13 @@ def measure_video_to_shop(
     every: str = "0.5s",
     device: str = "cpu",
     cache: Path | None = None,
+    no_match_below: float | None = None,
     progress: Progress = SILENT,
 ) -> VideoToShopFigures:
-    """Recall from videos to items over all garments that have one; the set's catalogue is indexed into ``gallery``."""
+    """Recall from videos to items over all garments that have one; the set's catalogue is indexed into ``gallery``.
+
+    ``no_match_below`` is the similarity of the first item below which a pick is said to have no match.
+    """
     shopset = ShopSet.open(data)
     embedder = Embedder.from_bundle(bundle, device=device)
     index(shopset.catalogue_path, gallery, embedder, progress=progress)
@@ -175,6 +179,7 @@ def measure_video_to_shop(
             seen,
             _picking(bundle),
             gallery_search(embedder, opened),
+            no_match_below=no_match_below,
             bundle=bundle.identity,
             every=every,
             progress=progress,

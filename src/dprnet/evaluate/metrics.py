@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dprnet.core.classes import COARSE_CLASSES
 from dprnet.core.records import BoolArray, FloatArray, IntArray
 
 Values = NDArray[np.float64]
@@ -61,7 +62,7 @@ def match_views(
     true_labels: IntArray,
 ) -> IntArray:
     """(N,) the true view that each detection shows, or -1: the highest IoU among those of its frame and coarse
-    class, at least 0.5 (of equals the first).
+    class, at least 0.5 (of equals the first). A true class of -1 (nobody labelled it) is that of any detection.
 
     >>> box = np.array([[0, 0, 10, 10]])
     >>> frames, labels = np.array([2, 3, 3]), np.array([0, 1, 0])
@@ -74,10 +75,20 @@ def match_views(
         if len(there) == 0:
             continue
         shares = iou(boxes_xyxy[here], true_boxes_xyxy[there])
-        shares[labels[here][:, None] != true_labels[there][None]] = -1
+        other = (labels[here][:, None] != true_labels[there][None]) & (true_labels[there] >= 0)[None]
+        shares[other] = -1
         nearest = shares.argmax(axis=1)
         found[here] = np.where(shares[np.arange(len(here)), nearest] >= LEAST_IOU, there[nearest], -1)
     return found
+
+
+def class_name(label: int) -> str:
+    """The name of a coarse class; ``not labelled`` for -1.
+
+    >>> class_name(5), class_name(-1)
+    ('dress', 'not labelled')
+    """
+    return COARSE_CLASSES[label] if label >= 0 else "not labelled"
 
 
 def hits_at_k(found: Sequence[Sequence[str]], right: Sequence[Collection[str]], k: int) -> BoolArray:
@@ -120,6 +131,19 @@ def mean_average_precision(found: Sequence[Sequence[str]], right: Sequence[Colle
         if answers
     ]
     return float(np.mean(each)) if each else float("nan")
+
+
+def separation(higher: Values, lower: Values) -> float:
+    """Probability that a value of the first group lies above one of the second, equals as half (area under ROC).
+
+    >>> separation(np.array([0.9, 0.3]), np.array([0.2, 0.8])), separation(np.array([0.5]), np.array([0.5]))
+    (0.75, 0.5)
+    """
+    if not len(higher) or not len(lower):
+        return float("nan")
+    ordered = np.sort(lower)
+    below = np.searchsorted(ordered, higher, "left") + np.searchsorted(ordered, higher, "right")
+    return float(below.sum()) / (2 * len(higher) * len(lower))
 
 
 def balanced_accuracy(truth: IntArray, predicted: IntArray) -> float:
