@@ -175,6 +175,14 @@ def _report(path: Path) -> Checked:
     return Checked("report", f"{len(report.picks)} garments of {len(report.sources)} videos, {report.status}")
 
 
+def _movingfashion(path: Path) -> Checked:
+    from dprnet.data.movingfashion import PUBLISHED, check_movingfashion
+
+    splits = [split for split in PUBLISHED if (path / f"{split}.json").is_file()]
+    problems = [problem for split in splits for problem in check_movingfashion(path, split)]
+    return Checked("data set", f"MovingFashion, {' and '.join(splits)}", tuple(problems))
+
+
 # What a folder is, by a file or folder in it.
 _FOLDERS: Mapping[str, Callable[[Path], Checked]] = {
     MANIFEST: _bundle,
@@ -188,4 +196,6 @@ _FOLDERS: Mapping[str, Callable[[Path], Checked]] = {
     "annotations": _coco,
     "masks": _ccp,
     "front_back_pairs.csv": _luma,
+    "test.json": _movingfashion,
+    "train.json": _movingfashion,
 }

@@ -103,14 +103,15 @@ def _file_problem(folder: Path, relative: str) -> str | None:
 def _instances(folder: Path, tables: dict[str, pa.Table], items: set[str]) -> Iterator[str]:
     table = tables["instances"]
     seen: set[int] = set()
-    known = set(range(len(COARSE_CLASSES)))
+    known = {-1, *range(len(COARSE_CLASSES))}  # -1: nobody said which
     for number, row in enumerate(table.to_pylist()):
         where = f"instances.parquet row {number}"
         if row["instance"] is None or row["instance"] in seen:
             yield f"{where}: instance {row['instance']} is empty or used twice; numbers are unique in the set"
         seen.add(row["instance"])
         if row["label"] not in known:
-            yield f"{where}: label {row['label']} is no coarse class; wanted 0 to {len(COARSE_CLASSES) - 1}"
+            most = len(COARSE_CLASSES) - 1
+            yield f"{where}: label {row['label']} is no coarse class; wanted 0 to {most}, or -1 for not known"
         if row["item_id"] is not None and row["item_id"] not in items:
             yield f"{where}: item_id '{row['item_id']}' is not in catalogue.csv; leave it empty for no item"
         try:
