@@ -86,17 +86,31 @@ class Shelves:
             pass
 
     def all(self) -> list[Shelf]:
-        """What there is, also what cannot be searched with this bundle."""
-        return [self.one(name) for name in self.names()]
+        """What there is, also what cannot be searched: made by another embedder, or damaged."""
+        return [self._told(name) for name in self.names()]
 
     def one(self, name: str) -> Shelf:
-        """What there is to say of one."""
+        """What there is to say of one.
+
+        Raises:
+            MissingFile: no gallery of this name.
+            BadGallery: damaged.
+        """
         try:
             with self.gallery(name) as found:
                 return Shelf(name, len(found), found.version, found.embedder, True)
-        except BadGallery:
-            with Gallery.open(gallery_paths(self._config)[name]) as other:
-                return Shelf(name, len(other), other.version, other.embedder, False)
+        except BadGallery as refused:
+            try:
+                with Gallery.open(gallery_paths(self._config)[name]) as other:
+                    return Shelf(name, len(other), other.version, other.embedder, False)
+            except DprnetError:
+                raise refused from None
+
+    def _told(self, name: str) -> Shelf:
+        try:
+            return self.one(name)
+        except DprnetError:
+            return Shelf(name, 0, 0, "", False)  # whoever asks for it is told why
 
     def create(self, name: str) -> Shelf:
         """A new, empty gallery.
