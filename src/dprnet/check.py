@@ -147,15 +147,22 @@ def _recipe(path: Path) -> Checked:
     from dprnet.core.config import load_recipe
     from dprnet.train.detector import DetectorRecipe
     from dprnet.train.embedder import EmbedderRecipe
+    from dprnet.train.methods.recipe import Table2Recipe
 
     try:
         keys = set(tomllib.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError):
         keys = set()
-    # The kind that knows more of its keys; load_recipe then says what is wrong with the rest.
-    is_embedder = len(keys - set(EmbedderRecipe.model_fields)) < len(keys - set(DetectorRecipe.model_fields))
-    steps = (load_recipe(path, EmbedderRecipe) if is_embedder else load_recipe(path, DetectorRecipe)).steps
-    return Checked("recipe", f"trains the {'embedder' if is_embedder else 'detector'} for {steps} steps")
+    # The kind that knows most of its keys; load_recipe then says what is wrong with the rest.
+    kinds = (DetectorRecipe, EmbedderRecipe, Table2Recipe)
+    kind = min(kinds, key=lambda one: len(keys - set(one.model_fields)))
+    if kind is Table2Recipe:
+        table = load_recipe(path, Table2Recipe)
+        told = f"compares {len(table.methods)} methods, {table.images:,} photos a training, {len(table.seeds)} seeds"
+        return Checked("recipe", told)
+    if kind is EmbedderRecipe:
+        return Checked("recipe", f"trains the embedder for {load_recipe(path, EmbedderRecipe).steps} steps")
+    return Checked("recipe", f"trains the detector for {load_recipe(path, DetectorRecipe).steps} steps")
 
 
 def _json(path: Path) -> Checked:

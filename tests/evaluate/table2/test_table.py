@@ -10,6 +10,7 @@ import pytest
 
 pytest.importorskip("pytorch_metric_learning", reason="training needs the extra 'train'")
 
+from dprnet.check import check
 from dprnet.core.config import load_recipe
 from dprnet.core.errors import BadDataset, BadRecipe
 from dprnet.data.labelled import Photo
@@ -129,6 +130,8 @@ def test_the_recipes_are_read_and_hold_every_method(request, name):
     recipe = load_recipe(request.config.rootpath / "recipes" / "table2" / f"{name}.toml", Table2Recipe)
     assert set(recipe.methods) == set(METHODS)
     assert len(recipe.seeds) == 3
+    told = check(request.config.rootpath / "recipes" / "table2" / f"{name}.toml").told
+    assert told.startswith("compares 10 methods")
 
 
 def test_a_wrong_method_is_named(tmp_path):

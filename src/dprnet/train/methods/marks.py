@@ -33,7 +33,8 @@ LEGS = {4: 0, 5: 1, 6: 3, 7: 4}  # of trousers and shorts
 ATTRIBUTES = ("print", "sleeve", "length", "neckline", "front", "colours")
 PLAIN = {"brightness": 0.0, "contrast": 0.0, "cast": 0.0, "blur": 0.0, "noise": 0.0, "erase": 0.0}
 
-Key = tuple[str, int, tuple[float, ...] | None]
+Key = tuple[str, str, int, tuple[float, ...] | None]
+"""Garment, file, frame and box: two garments may have one box."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -62,7 +63,7 @@ def read_marks(sources: Sequence[PhotoSource], cache: PhotoCache) -> Marks:
     attributes = np.full((len(cache), len(names)), -1, np.float32)
     for row, shot in enumerate(cache.shots):
         photo = shot.photo
-        found = points.get((str(photo.path), shot.frame, photo.box_xyxy))
+        found = points.get((photo.instance, str(photo.path), shot.frame, photo.box_xyxy))
         if found is not None and photo.box_xyxy is not None:
             landmarks[row] = on_square(found[0], found[1], photo.box_xyxy)
         if (mine := told.get(photo.instance)) is not None:
@@ -128,7 +129,7 @@ def follow(landmarks: Tensor, augment: BatchAugment, side: int, seed: int) -> Te
 
 
 def _points(shopset: ShopSet) -> dict[Key, tuple[list[float], int]]:
-    label_of = {row["instance"]: row["label"] for row in shopset.instances.to_pylist()}
+    owner = {row["instance"]: row for row in shopset.instances.to_pylist()}
     stills = {(row["video"], row["frame_index"]): row["image"] for row in shopset.still_frames.to_pylist()}
     found: dict[Key, tuple[list[float], int]] = {}
     for row in shopset.frames.to_pylist():
@@ -136,24 +137,27 @@ def _points(shopset: ShopSet) -> dict[Key, tuple[list[float], int]]:
             continue
         still = stills.get((row["video"], row["frame_index"]))
         path = shopset.folder / still if still else shopset.video_path(row["video"])
-        key = (
-            str(path),
-            -1 if still else int(row["frame_index"]),
-            tuple(row[side] for side in ("x1", "y1", "x2", "y2")),
-        )
-        found[key] = (row["landmarks"], label_of[row["instance"]])
+        frame = -1 if still else int(row["frame_index"])
+        box = tuple(row[side] for side in ("x1", "y1", "x2", "y2"))
+        worn = owner[row["instance"]]
+        found[_identity(shopset, worn), str(path), frame, box] = (row["landmarks"], worn["label"])
     return found
 
 
 def _told(shopset: ShopSet) -> dict[str, set[str]]:
-    """Attributes by the identity that ``train.photos`` gives a garment."""
+    """Attributes by identity."""
     found = {}
     for row in shopset.instances.to_pylist():
         known: Mapping[str, Any] = json.loads(row["attributes"] or "{}")
         words = {f"{kind}={value}" for kind in ATTRIBUTES for value in _each(known.get(kind)) if value}
         if words:
-            found[f"{shopset.id}/{row['item_id'] or row['instance']}"] = words
+            found[_identity(shopset, row)] = words
     return found
+
+
+def _identity(shopset: ShopSet, row: Mapping[str, Any]) -> str:
+    """``Photo.instance`` as ``train.photos`` gives it to a garment."""
+    return f"{shopset.id}/{row['item_id'] or row['instance']}"
 
 
 def _each(value: object) -> Sequence[object]:
