@@ -163,7 +163,7 @@ def test_a_video_without_garments(shop, moving_square):
     blind = copy.copy(shop)
     blind.detector = copy.copy(shop.detector)
     blind.detector.__class__ = type(
-        "Blind", (type(shop.detector),), {"__call__": lambda self, frames: (Detections.empty(8) for _ in frames)}
+        "Blind", (type(shop.detector),), {"__call__": lambda self, frames, **_: (Detections.empty(8) for _ in frames)}
     )
     report, _ = blind.search_shown(moving_square)
     assert len(report.picks) == 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -11,6 +11,10 @@ BundleOption = Annotated[
     str, typer.Option("--bundle", help="Model bundle: a shipped one by name, a folder, or hf-hub:OWNER/NAME.")
 ]
 DeviceOption = Annotated[str, typer.Option("--device", help="Where the networks run: cpu, cuda, cuda:1, mps.")]
+RuntimeOption = Annotated[
+    Literal["auto", "torch", "openvino"],
+    typer.Option("--runtime", help="What runs the networks; auto: OpenVINO on a CPU where it is installed."),
+]
 GalleryOption = Annotated[
     str, typer.Option("--gallery", help="The gallery: a folder, or postgresql://... or milvus://... with #NAME.")
 ]

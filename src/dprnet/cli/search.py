@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from dprnet.cli.common import BundleOption, DeviceOption, EveryOption, JsonOption
+from dprnet.cli.common import BundleOption, DeviceOption, EveryOption, JsonOption, RuntimeOption
 
 Until = Literal["detect", "pick", "embed"]
 Fallback = Literal["best"]
@@ -27,13 +27,14 @@ def search(
     items: Annotated[int, typer.Option("--items", min=1, max=100, help="Items a garment gets at most.")] = 5,
     bundle: BundleOption = "tiny",
     device: DeviceOption = "cpu",
+    runtime: RuntimeOption = "auto",
 ) -> int:
     """Find the garments of a video, each once in its best view, and the catalogue items that match them."""
     from dprnet.core.progress import on_stderr
     from dprnet.pipeline import VideoToShop
     from dprnet.report import jsonl_line, summary, write_folder
 
-    shop = VideoToShop.from_pretrained(bundle, gallery=gallery, device=device)
+    shop = VideoToShop.from_pretrained(bundle, gallery=gallery, device=device, runtime=runtime)
     report, pictures = shop.search_shown(
         videos, every=every, as_one=as_one, until=until, fallback=fallback, items=items, progress=on_stderr()
     )

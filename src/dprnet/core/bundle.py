@@ -69,18 +69,28 @@ class Bundle:
         Raises:
             BadBundle: the file is missing, damaged, too large, or not the one the manifest names.
         """
+        self.check_weights(part)
+        path = self.folder / f"{part}.safetensors"
+        try:
+            return load_file(path)
+        except (SafetensorError, ValueError, KeyError, OSError) as error:
+            raise BadBundle(path, f"not a safetensors file: {error}") from None
+
+    def check_weights(self, part: str) -> str:
+        """Whether the weights of a network are there and those that the manifest names; their SHA-256.
+
+        Raises:
+            BadBundle: the file is missing, too large, or another one.
+        """
         path = self.folder / f"{part}.safetensors"
         if not path.is_file():
             raise BadBundle(path, f"the bundle has no {part} weights; make them with `dprnet train {part}`")
         if path.stat().st_size > MAX_WEIGHTS_BYTES:
             raise BadBundle(path, f"larger than {MAX_WEIGHTS_BYTES} bytes", reason="limit:weights")
-        wanted = self.manifest["weights"].get(part)
-        if wanted != _sha256(path):
+        found = _sha256(path)
+        if self.manifest["weights"].get(part) != found:
             raise BadBundle(path, "not the weights that bundle.json names (SHA-256 differs); fetch the bundle again")
-        try:
-            return load_file(path)
-        except (SafetensorError, ValueError, KeyError, OSError) as error:
-            raise BadBundle(path, f"not a safetensors file: {error}") from None
+        return found
 
     @property
     def card(self) -> str:

@@ -151,6 +151,13 @@ def resize(image: Image, width: int, height: int) -> Image:
     return as_array(made)
 
 
+def resize_bilinear(image: Image, width: int, height: int) -> Image:
+    """As :func:`resize`, with the filter of torch's ``interpolate(mode="bilinear", antialias=True)``."""
+    if image.shape[:2] == (height, width):
+        return image
+    return as_array(Pil.fromarray(image).resize((width, height), Pil.Resampling.BILINEAR))
+
+
 def shrink(image: Image, long_side: int) -> Image:
     """The image with its longer side at most ``long_side`` pixels; never enlarged.
 

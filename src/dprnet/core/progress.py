@@ -116,7 +116,7 @@ def steps_on_stderr(name: str) -> Callable[[int, int, Mapping[str, float]], None
 
 
 class Stopwatch:
-    """Wall-clock seconds by stage, also of stages that are pulled through generators.
+    """Wall-clock seconds by stage; side by side, the seconds of all stages add up to the whole.
 
     >>> watch = Stopwatch()
     >>> with watch("pick"):
@@ -137,21 +137,10 @@ class Stopwatch:
         finally:
             self._add(stage, time.perf_counter() - started)
 
-    def pulled(self, items: Iterable[T], stage: str, within: str | None = None) -> Iterator[T]:
-        """Count the seconds spent waiting for each item; take them off the stage that waits (``within``)."""
-        source = iter(items)
-        while True:
-            started = time.perf_counter()
-            try:
-                item = next(source)
-            except StopIteration:
-                return
-            finally:
-                spent = time.perf_counter() - started
-                self._add(stage, spent)
-                if within is not None:
-                    self._add(within, -spent)
-            yield item
+    def of_these(self, seconds: float, stage: str, within: str) -> None:
+        """Seconds counted as ``within`` that were spent waiting for ``stage``."""
+        self._add(stage, seconds)
+        self._add(within, -seconds)
 
     def _add(self, stage: str, seconds: float) -> None:
         self.seconds[stage] = self.seconds.get(stage, 0.0) + seconds

@@ -12,30 +12,16 @@ from torchvision.models.detection._utils import BalancedPositiveNegativeSampler,
 from torchvision.models.detection.rpn import RegionProposalNetwork, RPNHead
 from torchvision.ops import MultiScaleRoIAlign, batched_nms, box_iou, clip_boxes_to_image, nms
 
-from dprnet.core.config import Settings
+from dprnet.detect.config import BOX_WEIGHTS, MIN_SIDE, BoxStageConfig
 from dprnet.detect.heads import Head, Sampled
 
 # Shape legend:  R boxes of a batch   N boxes of one image   C classes   K boxes a row (1 or C)   D box features
 
 IGNORE_OVERLAP = 0.5  # ours: share of a box that must lie in an ignore region
 VIEW_COLUMNS = ("viewpoint", "occlusion", "crop", "instance")
-BOX_WEIGHTS = (10.0, 10.0, 5.0, 5.0)  # torchvision's Faster R-CNN
-MIN_SIDE = 1.0  # pixels
 
 Target = dict[str, Tensor]
 """What is true of one image: boxes (N, 4), labels (N,), VIEW_COLUMNS (N,) each, ignore (M, 4)."""
-
-
-class BoxStageConfig(Settings):
-    """Sampling in training and suppression afterwards."""
-
-    sampled: int = 512  # boxes an image in training; torchvision's Faster R-CNN
-    foreground: float = 0.25  # at most this share of them garments; torchvision's Faster R-CNN
-    match_iou: float = 0.5  # a box is a garment from here; torchvision's Faster R-CNN
-    score_threshold: float = 0.05  # torchvision's Faster R-CNN
-    suppress_iou: float = 0.5  # within a class; torchvision's Faster R-CNN
-    suppress_classes_iou: float | None = None  # also between classes; None: as the paper, within a class only
-    detections: int = 100  # at most, an image; torchvision's Faster R-CNN
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -4,105 +4,167 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from dprnet.core.bundle import Bundle
 from dprnet.core.classes import COARSE_CLASSES, IGNORE, class_index, coarse_class
 from dprnet.core.config import parse_settings
 from dprnet.core.errors import BadBundle
-from dprnet.core.records import Detections, Frame
-from dprnet.detect.boxhead import Found
-from dprnet.detect.model import DetectorConfig, DetectorNetwork, fit
+from dprnet.core.graphs import Runtime as RuntimeName
+from dprnet.core.graphs import chosen
+from dprnet.core.images import resize_bilinear
+from dprnet.core.lanes import Idle, in_order
+from dprnet.core.records import Detections, Frame, Image
+from dprnet.detect.config import DetectorConfig, fitted_size
+from dprnet.detect.runtime import Garments, GraphRuntime, Runtime, TorchRuntime, openvino_runtime
+
+if TYPE_CHECKING:
+    import torch
+
+    from dprnet.detect.model import DetectorNetwork
 
 TRAINING_ONLY = "boxes.heads.instance.fc3."  # the classifier of training instances; no bundle holds it
-BATCH = 4  # ours: frames a call of the network; more gains nothing on a CPU
+BATCH = 4  # ours: frames a call of torch; OpenVINO looks at one frame in each of its lanes
 
 
 class Detector:
     """Finds the garments of frames.
 
     Args:
-        network: in any mode; it is put into evaluation mode on ``device``.
+        network: in any mode; it is put into evaluation mode on ``device``. Or a runtime, which brings its own.
         device: ``cpu``, ``cuda``, ``cuda:1`` ...
-        batch: frames looked at together.
+        batch: frames that torch looks at together.
         where: the bundle's folder, for messages.
     """
 
     def __init__(
-        self, network: DetectorNetwork, device: str = "cpu", *, batch: int = BATCH, where: Path | str = "detector"
+        self,
+        network: DetectorNetwork | TorchRuntime | GraphRuntime,
+        device: str = "cpu",
+        *,
+        batch: int = BATCH,
+        where: Path | str = "detector",
     ) -> None:
+        if not isinstance(network, (TorchRuntime, GraphRuntime)):
+            network = TorchRuntime(network, device)
+        self.runtime: Runtime = network
         self.config = network.config
-        self.network = network.to(device).eval().requires_grad_(False)
+        self.device = device
         self.batch = batch
         self.where = where
         self._coarse = _coarse_labels(self.config.classes)
 
     @classmethod
-    def from_bundle(cls, bundle: Bundle, device: str = "cpu", *, batch: int = BATCH) -> Self:
+    def from_bundle(
+        cls, bundle: Bundle, device: str = "cpu", *, batch: int = BATCH, runtime: RuntimeName | str = "auto"
+    ) -> Self:
         """The detector of a bundle.
+
+        Args:
+            runtime: ``torch``, ``openvino``, or ``auto``: OpenVINO on a CPU where it is installed.
 
         Raises:
             BadBundle: no detector in it, or weights that do not fit its settings.
-            BadRecipe: settings that this version does not know.
+            BadRecipe: settings that this version does not know, or an unknown runtime.
+            MissingExtra: OpenVINO was asked for and is not there.
         """
         settings = bundle.settings("detector")
         if not settings:
             raise BadBundle(bundle.folder, "holds no detector; train one with `dprnet train detector`")
         config = parse_settings(settings, DetectorConfig, f"{bundle.folder}: detector settings")
-        network = DetectorNetwork(config)
-        load_weights(network, bundle.weights("detector"), bundle.folder)
-        return cls(network, device, batch=batch, where=bundle.folder)
+
+        def build() -> DetectorNetwork:
+            from dprnet.detect.model import DetectorNetwork
+
+            network = DetectorNetwork(config)
+            load_weights(network, bundle.weights("detector"), bundle.folder)
+            return network
+
+        if chosen(runtime, device) == "openvino":
+            identity = {"weights": bundle.check_weights("detector")}
+            return cls(openvino_runtime(config, identity, build), device, batch=batch, where=bundle.folder)
+        return cls(build(), device, batch=batch, where=bundle.folder)
+
+    @property
+    def network(self) -> DetectorNetwork:
+        """The network itself, where torch runs it.
+
+        Raises:
+            AttributeError: another runtime does.
+        """
+        if not isinstance(self.runtime, TorchRuntime):
+            raise AttributeError(f"the detector is run by {self.runtime.name}; take runtime='torch' for its network")
+        return self.runtime.network
 
     @property
     def short_side(self) -> int:
         """Pixels of the short side at which frames are looked at; a decoder need not give more."""
         return self.config.short_side
 
-    def __call__(self, frames: Iterable[Frame], score_threshold: float | None = None) -> Iterator[Detections]:
+    def __call__(
+        self, frames: Iterable[Frame], score_threshold: float | None = None, *, idle: Idle | None = None
+    ) -> Iterator[Detections]:
         """Detections of each frame, in the order of the frames; boxes in pixels of the upright video.
 
         Args:
             frames: of any sizes; neighbours of one size are looked at together.
             score_threshold: instead of the bundle's.
+            idle: counts the seconds spent waiting for frames.
 
         Raises:
             BadBundle: the network gave NaN or infinity.
         """
-        for group in _groups(frames, self.batch):
-            images = [self._image(frame) for frame in group]
-            try:
-                found = self.network.detections(images, score_threshold)
-            except FloatingPointError as error:
-                raise BadBundle(self.where, f"{error} at frame {group[0].index}; the weights are damaged") from None
-            for frame, image, garments in zip(group, images, found, strict=True):
-                yield self._record(frame, image, garments)
+        threshold = self.config.boxes.score_threshold if score_threshold is None else score_threshold
+        lanes = self.runtime.lanes
+        groups = _groups(frames, self.batch if self.runtime.name == "torch" else 1)
+        for found in in_order(lambda group: self._look(group, threshold), groups, lanes, idle=idle):
+            yield from found
 
-    def _image(self, frame: Frame) -> torch.Tensor:
-        pixels = torch.from_numpy(np.require(frame.image, requirements=["C", "W"])).permute(2, 0, 1)
-        return fit(pixels, self.config.short_side, self.config.long_side)
+    def _look(self, group: list[Frame], threshold: float) -> list[Detections]:
+        images = [self._image(frame) for frame in group]
+        try:
+            found = self.runtime(images, threshold)
+        except FloatingPointError as error:
+            raise BadBundle(self.where, f"{error} at frame {group[0].index}; the weights are damaged") from None
+        return [self._record(*one) for one in zip(group, images, found, strict=True)]
 
-    def _record(self, frame: Frame, image: torch.Tensor, found: Found) -> Detections:
+    def _image(self, frame: Frame) -> Image:
+        height, width, _ = frame.image.shape
+        height, width = fitted_size(height, width, self.config.short_side, self.config.long_side)
+        return resize_bilinear(frame.image, width, height)
+
+    def _record(self, frame: Frame, image: Image, found: Garments) -> Detections:
         height, width = frame.image.shape[:2]
-        scale = np.array([width / image.shape[2], height / image.shape[1]] * 2) / frame.scale
-        answers = {name: values.float().cpu().numpy() for name, values in found.answers.items()}
+        scale = np.array([width / image.shape[1], height / image.shape[0]] * 2) / frame.scale
         count = len(found.boxes)
         everything = Detections(
-            boxes_xyxy=(found.boxes.cpu().numpy() * scale).astype(np.float32),
-            labels=self._coarse[found.labels.cpu().numpy()],
-            scores=found.scores.float().cpu().numpy(),
-            viewpoint=answers["viewpoint"],
-            occlusion=answers["occlusion"],
-            crop=answers["crop"],
-            embeddings=answers["instance"],
+            boxes_xyxy=(found.boxes * scale).astype(np.float32),
+            labels=self._coarse[found.labels],
+            scores=found.scores,
+            viewpoint=found.answers["viewpoint"],
+            occlusion=found.answers["occlusion"],
+            crop=found.answers["crop"],
+            embeddings=found.answers["instance"],
             frame_index=np.full(count, frame.index, np.int64),
             time_s=np.full(count, frame.time_s, np.float32),
             source=np.full(count, frame.source, np.int64),
         )
         return everything[everything.labels >= 0]
+
+
+def start_from(network: DetectorNetwork, bundle: Bundle) -> None:
+    """Begin training with the weights of a bundle's detector; only the classifier of training instances is new.
+
+    Raises:
+        BadBundle: no detector in it, or one of other settings.
+    """
+    if not bundle.settings("detector"):
+        raise BadBundle(bundle.folder, "holds no detector to start from")
+    own = {name: value for name, value in network.state_dict().items() if name.startswith(TRAINING_ONLY)}
+    load_weights(network, bundle.weights("detector") | {name: v.numpy() for name, v in own.items()}, bundle.folder)
 
 
 def load_weights(network: DetectorNetwork, weights: Mapping[str, NDArray[Any]], where: Path | str) -> None:
@@ -111,6 +173,8 @@ def load_weights(network: DetectorNetwork, weights: Mapping[str, NDArray[Any]], 
     Raises:
         BadBundle: naming the first that is missing, unknown or of another shape.
     """
+    import torch
+
     own = network.state_dict()
     for name in sorted(set(own) ^ set(weights)):
         raise BadBundle(where, f"detector weights and settings disagree: '{name}' is in only one of them")

@@ -85,7 +85,7 @@ class BoxRegressionHead(Head):
     def forward(self, features: Tensor) -> Tensor:
         """Encoded offsets."""
         output: Tensor = self.fc(features)
-        return output.view(len(output), self.fc.out_features // 4, 4)
+        return output.view(-1, self.fc.out_features // 4, 4)
 
     def loss(self, output: Tensor, sampled: Sampled) -> Tensor:
         """Smooth-L1 over the foreground boxes (paper, Eq. 1, rcnn reg)."""

@@ -6,75 +6,36 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
 
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.image_list import ImageList
 from torchvision.ops import MultiScaleRoIAlign
 
-from dprnet.core.classes import COARSE_CLASSES, CROPS, OCCLUSIONS, VIEWPOINTS
-from dprnet.core.config import Settings
+from dprnet.core.classes import CROPS, OCCLUSIONS, VIEWPOINTS
 from dprnet.core.records import Truth
 from dprnet.detect.backbone import Backbone
 from dprnet.detect.boxhead import (
-    MIN_SIDE,
     VIEW_COLUMNS,
     BoxFeatures,
     BoxStage,
-    BoxStageConfig,
     Found,
     ProposalHead,
     ProposalNetwork,
     Target,
     finite,
 )
+from dprnet.detect.colour import box_colours, joined
+from dprnet.detect.config import MIN_SIDE, STRIDE, DetectorConfig, ProposalConfig, fitted_size
 from dprnet.detect.heads import BoxRegressionHead, ClassHead, InstanceBranch, ScoringBranch
+
+__all__ = ["DetectorConfig", "DetectorNetwork", "ProposalConfig"]
 
 # Shape legend:  B images   H, W their padded size   M channels of the pyramid
 
-STRIDE = 32  # padded sizes are multiples of it
 SCORING_CLASSES = {"viewpoint": len(VIEWPOINTS), "occlusion": len(OCCLUSIONS), "crop": len(CROPS)}
-
-
-class ProposalConfig(Settings):
-    """The first stage."""
-
-    sizes: tuple[tuple[float, ...], ...] = ((32,), (64,), (128,), (256,), (512,))  # px; one tuple a pyramid level
-    ratios: tuple[float, ...] = (0.5, 1.0, 2.0)  # height / width; Faster R-CNN
-    foreground_iou: float = 0.7  # Faster R-CNN
-    background_iou: float = 0.3  # Faster R-CNN
-    sampled: int = 256  # anchors an image; Faster R-CNN
-    suppress_iou: float = 0.7  # Faster R-CNN
-    before_training: int = 2000  # boxes a level before suppression; torchvision
-    before: int = 1000
-    kept_training: int = 2000  # boxes an image after it; torchvision
-    kept: int = 1000
-
-
-class DetectorConfig(Settings):
-    """Size and parts of the detector; the defaults are the paper's size (`recipes/detector-tiny.toml` is small)."""
-
-    classes: tuple[str, ...] = COARSE_CLASSES  # DESIGN: DeepFashion2's 13 map onto these afterwards
-    backbone: str = "resnet50"  # ours (the paper names none)
-    norm: Literal["batch", "frozen", "folded"] = "frozen"  # ours, usual for detectors
-    levels: tuple[int, ...] = (2, 3, 4, 5)  # Feature Pyramid Networks; one more is pooled on top
-    channels: int = Field(default=256, ge=8)  # Feature Pyramid Networks
-    short_side: int = Field(default=800, ge=64)  # px; ours (the paper names none)
-    long_side: int = Field(default=1333, ge=64)  # px, at most
-    proposals: ProposalConfig = ProposalConfig()
-    boxes: BoxStageConfig = BoxStageConfig()
-    pooled_side: int = 7  # RoIAlign, Mask R-CNN
-    box_features: int = 1024  # paper, section 3.1: inputs of the instance branch
-    class_agnostic_boxes: bool = False  # False: one box a class, as Fast R-CNN
-    scoring_filters: int = 1024  # paper, section 3.1
-    instance_hidden: int = 1024  # ours (the paper names the first input and the last output only)
-    embedding: int = 256  # ours
-    instances: int = Field(default=0, ge=0)  # training instances; 0: no instance classifier, as in a bundle
-    cosine_scale: float = Field(default=0.0, ge=0)  # 0: plain softmax, as the paper
 
 
 class DetectorNetwork(nn.Module):
@@ -128,7 +89,16 @@ class DetectorNetwork(nn.Module):
             finite(f"map {level}", features)
         proposals, _ = self.proposals(batch, maps)
         threshold = self.config.boxes.score_threshold if score_threshold is None else score_threshold
-        return self.boxes.detections(maps, proposals, batch.image_sizes, threshold)
+        found = self.boxes.detections(maps, proposals, batch.image_sizes, threshold)
+        return self._with_colours(batch.tensors, found) if self.config.colour else found
+
+    def _with_colours(self, batch: Tensor, found: list[Found]) -> list[Found]:
+        images = (batch * self.backbone.std + self.backbone.mean) / 255
+        colours = box_colours(images, [garments.boxes for garments in found], self.config.colour)
+        parts = torch.split(colours, [len(garments.boxes) for garments in found])
+        for garments, part in zip(found, parts, strict=True):
+            garments.answers["instance"] = joined(garments.answers["instance"], part, self.config.colour_share)
+        return found
 
     def _maps(self, images: Sequence[Tensor]) -> tuple[ImageList, dict[str, Tensor]]:
         """Pad to one size (grey, 0 after normalisation), normalise, and run the backbone."""
@@ -200,16 +170,6 @@ def build_heads(config: DetectorConfig) -> nn.ModuleDict:
         config.box_features, config.instance_hidden, config.embedding, config.instances, config.cosine_scale
     )
     return nn.ModuleDict(heads)
-
-
-def fitted_size(height: int, width: int, short_side: int, long_side: int) -> tuple[int, int]:
-    """Height and width with the short side as wanted, unless the long side would exceed its limit.
-
-    >>> fitted_size(432, 768, 384, 640), fitted_size(825, 550, 384, 640), fitted_size(2000, 10, 384, 640)
-    ((360, 640), (576, 384), (640, 3))
-    """
-    factor = min(short_side / min(height, width), long_side / max(height, width))
-    return max(1, round(height * factor)), max(1, round(width * factor))
 
 
 def fit(image: Tensor, short_side: int, long_side: int) -> Tensor:

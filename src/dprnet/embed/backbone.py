@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import torch
 import torchvision
@@ -16,8 +16,7 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from dprnet.core.errors import BadRecipe
-
-BatchNorm = Literal["folded", "frozen", "live"]
+from dprnet.embed.config import BatchNorm
 
 TIMM = "timm:"
 OPEN_CLIP = "open_clip:"

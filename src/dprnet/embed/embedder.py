@@ -6,35 +6,34 @@ import hashlib
 import itertools
 import logging
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from dprnet.core.bundle import Bundle
 from dprnet.core.config import parse_settings
 from dprnet.core.errors import BadBundle, BadVector
-from dprnet.core.images import letterbox, resize
+from dprnet.core.graphs import Runtime as RuntimeName
+from dprnet.core.graphs import chosen
+from dprnet.core.lanes import Idle, in_order
 from dprnet.core.records import FloatArray, Image
-from dprnet.embed.backbone import OPEN_CLIP, TIMM
-from dprnet.embed.model import EmbedderConfig, EmbedderNetwork
+from dprnet.embed.config import EmbedderConfig, prepare
+from dprnet.embed.runtime import GraphRuntime, Runtime, TorchRuntime, as_batch, openvino_runtime
+
+if TYPE_CHECKING:
+    import torch
+
+    from dprnet.embed.model import EmbedderNetwork
 
 log = logging.getLogger(__name__)
 
-BATCH = 32  # ours; larger is no faster on a CPU
+__all__ = ["Embedder", "as_batch", "export_weights", "licence_of", "load_weights", "prepare", "ready_made"]
 
-
-def prepare(image: Image, config: EmbedderConfig) -> Image:
-    """One upright RGB image (H, W, 3) uint8 as the network wants it: (S, S, 3) uint8. The same in training."""
-    if config.fit == "letterbox":
-        return letterbox(image, config.image_size, config.fill)
-    return resize(image, config.image_size, config.image_size)
-
-
-def as_batch(images: NDArray[np.uint8], device: torch.device | str = "cpu") -> torch.Tensor:
-    """(B, S, S, 3) uint8 -> (B, 3, S, S) float32 in [0, 255], channels last in memory (twice as fast on a CPU)."""
-    return torch.from_numpy(images).to(device).permute(0, 3, 1, 2).float()
+TIMM = "timm:"
+OPEN_CLIP = "open_clip:"
+BATCH = 32  # ours: images a call of torch; larger is no faster on a CPU
+LANE_BATCH = 8  # ours: images a call of OpenVINO; few, so that a handful of garments keeps every core busy
 
 
 class Embedder:
@@ -46,26 +45,47 @@ class Embedder:
     """D, numbers of a vector."""
 
     def __init__(
-        self, network: EmbedderNetwork, identity: str, device: torch.device | str = "cpu", batch: int = BATCH
+        self,
+        network: EmbedderNetwork | TorchRuntime | GraphRuntime,
+        identity: str,
+        device: torch.device | str = "cpu",
+        batch: int | None = None,
     ) -> None:
+        if not isinstance(network, (TorchRuntime, GraphRuntime)):
+            network = TorchRuntime(network, device)
+        self.runtime: Runtime = network
         self.config = network.config
         self.identity = identity
         self.size = network.size
-        self.batch = batch
-        self.device = torch.device(device)
-        self.network = network.to(self.device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
+        self.batch = batch or (BATCH if network.name == "torch" else LANE_BATCH)
 
     @classmethod
-    def from_bundle(cls, bundle: Bundle, device: torch.device | str = "cpu") -> Embedder:
+    def from_bundle(
+        cls, bundle: Bundle, device: torch.device | str = "cpu", *, runtime: RuntimeName | str = "auto"
+    ) -> Embedder:
         """The embedder of a bundle.
+
+        Args:
+            runtime: ``torch``, ``openvino``, or ``auto``: OpenVINO on a CPU where it is installed.
 
         Raises:
             BadBundle: the bundle has none, or its weights are not those of its settings.
+            BadRecipe: an unknown runtime.
+            MissingExtra: OpenVINO was asked for and is not there.
         """
         config = parse_settings(dict(bundle.settings("embedder")), EmbedderConfig, f"{bundle.name}.embedder")
-        network = EmbedderNetwork(config)
-        load_weights(network, bundle.weights("embedder"), str(bundle.folder))
-        return cls(network, bundle.embedder_identity, device)
+
+        def build() -> EmbedderNetwork:
+            from dprnet.embed.model import EmbedderNetwork
+
+            network = EmbedderNetwork(config)
+            load_weights(network, bundle.weights("embedder"), str(bundle.folder))
+            return network
+
+        if chosen(runtime, str(device)) == "openvino":
+            identity = {"weights": bundle.check_weights("embedder")}
+            return cls(openvino_runtime(config, identity, build), bundle.embedder_identity)
+        return cls(build(), bundle.embedder_identity, device)
 
     @classmethod
     def from_name(cls, name: str, *, pretrained: bool = True, device: torch.device | str = "cpu") -> Embedder:
@@ -85,38 +105,61 @@ class Embedder:
         log.warning("%s: licence of its weights: %s", name, licence_of(name))
         return cls(network, f"{name}@{_digest(network)}", device)
 
-    def __call__(self, images: Iterable[Image]) -> FloatArray:
+    @property
+    def network(self) -> EmbedderNetwork:
+        """The network itself, where torch runs it.
+
+        Raises:
+            AttributeError: another runtime does.
+        """
+        if not isinstance(self.runtime, TorchRuntime):
+            raise AttributeError(f"the embedder is run by {self.runtime.name}; take runtime='torch' for its network")
+        network: EmbedderNetwork = self.runtime.network
+        return network
+
+    def __call__(self, images: Iterable[Image], *, idle: Idle | None = None) -> FloatArray:
         """Images (uint8 RGB (H, W, 3), upright, any size) -> (N, D) float32, each row of length 1.
 
         Images are taken from the iterable a batch at a time. Nothing in, (0, D) out.
+
+        Args:
+            idle: counts the seconds spent waiting for images.
 
         Raises:
             BadVector: the network answered with NaN or infinity (damaged weights).
             ValueError: an image that is not uint8 (H, W, 3).
         """
-        parts = list(self.stream(images))
+        parts = list(self.stream(images, idle=idle))
         return np.concatenate(parts) if parts else np.zeros((0, self.size), np.float32)
 
-    def stream(self, images: Iterable[Image]) -> Iterator[FloatArray]:
+    def stream(self, images: Iterable[Image], *, idle: Idle | None = None) -> Iterator[FloatArray]:
         """As ``__call__``, but the vectors of each batch as they are made: (B, D)."""
+        yield from in_order(self._vectors, self._batches(images), self.runtime.lanes, idle=idle)
+
+    def _batches(self, images: Iterable[Image]) -> Iterator[tuple[int, list[Image]]]:
+        """Some images, and how many came before them."""
         source = iter(images)
         done = 0
         while taken := list(itertools.islice(source, self.batch)):
-            ready = np.stack([prepare(_checked(image), self.config) for image in taken])
-            with torch.inference_mode():
-                vectors: FloatArray = self.network(as_batch(ready, self.device)).float().cpu().numpy()
-            wrong = np.flatnonzero(~np.isfinite(vectors).all(axis=1) | (np.abs(vectors).sum(axis=1) == 0))
-            if len(wrong):
-                raise BadVector(
-                    f"image {done + int(wrong[0])}",
-                    f"the embedder {self.identity} gave no finite vector; its weights are damaged, take another bundle",
-                )
+            yield done, taken
             done += len(taken)
-            yield vectors
+
+    def _vectors(self, batch: tuple[int, list[Image]]) -> FloatArray:
+        before, images = batch
+        vectors = self.runtime(np.stack([prepare(_checked(image), self.config) for image in images]))
+        wrong = np.flatnonzero(~np.isfinite(vectors).all(axis=1) | (np.abs(vectors).sum(axis=1) == 0))
+        if len(wrong):
+            raise BadVector(
+                f"image {before + int(wrong[0])}",
+                f"the embedder {self.identity} gave no finite vector; its weights are damaged, take another bundle",
+            )
+        return vectors
 
 
 def ready_made(name: str, *, pretrained: bool) -> EmbedderNetwork:
     """A timm or open_clip model as an embedder network without an fc, at the image size that was stated for it."""
+    from dprnet.embed.model import EmbedderNetwork
+
     config = EmbedderConfig(backbone=name, size=0, image_size=_stated_size(name))
     return EmbedderNetwork(config, pretrained=pretrained)
 
@@ -163,6 +206,8 @@ def load_weights(network: EmbedderNetwork, weights: Mapping[str, NDArray[Any]], 
 
 
 def _tensor(value: NDArray[Any]) -> torch.Tensor:
+    import torch
+
     return torch.from_numpy(value.astype(np.float32) if value.dtype.kind == "f" else value)
 
 

@@ -6,30 +6,18 @@ Shape legend
 
 from __future__ import annotations
 
-from typing import Literal
+import copy
 
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.utils.fusion import fuse_linear_bn_eval
 
-from dprnet.core.config import Settings
-from dprnet.embed.backbone import BatchNorm, build_backbone, freeze_batch_norm
+from dprnet.embed.backbone import build_backbone, freeze_batch_norm
 from dprnet.embed.colour import ColourPool
+from dprnet.embed.config import EmbedderConfig
 
-
-class EmbedderConfig(Settings):
-    """What is needed to rebuild the network and to prepare its images."""
-
-    backbone: str = "mobilenet_v2"  # ours; the paper does not state it (resnet50 in the paper-size recipe)
-    size: int = Field(default=256, ge=0, le=8192)  # ours; D, and 0 leaves out the fc (a ready-made embedder)
-    image_size: int = Field(default=128, ge=16, le=1024)  # ours; measured, see docs/embed.md
-    fit: Literal["letterbox", "squash"] = "letterbox"  # ours: the shape of a garment is kept
-    fill: int = Field(default=255, ge=0, le=255)  # ours: shop photos stand on white
-    pooling: Literal["average", "gem"] = "average"  # paper, figure 4 (GAP)
-    strides: tuple[int, ...] = (32,)  # ours; several: pooled features of earlier levels are joined, for colour, cloth
-    colour: int = Field(default=0, ge=0, le=64)  # ours; nodes a channel of ColourPool; 0: none
-    batch_norm: BatchNorm = "live"  # ours; folded for weights that come without statistics
+__all__ = ["EmbedderConfig", "EmbedderNetwork", "GeneralizedMean", "GlobalAverage", "InstanceClassifier"]
 
 
 class EmbedderNetwork(nn.Module):
@@ -51,6 +39,9 @@ class EmbedderNetwork(nn.Module):
         # One factor a channel, so that no level drowns the others; a single level needs none.
         self.scales = nn.ParameterList(nn.Parameter(torch.ones(width)) for width in widths if len(widths) > 1)
         self.fc = nn.Linear(sum(widths), config.size) if config.size else nn.Identity()
+        # Pooled features are never negative: a step of Adam moves all embeddings the same way, and within a hundred
+        # steps all of them are one. With the batch's mean taken off they cannot (measured: docs/embed.md).
+        self.standard = nn.BatchNorm1d(config.size) if config.standard and config.size else nn.Identity()
         self.size = config.size or sum(widths)
 
     def pooled(self, images: Tensor) -> list[Tensor]:
@@ -66,12 +57,24 @@ class EmbedderNetwork(nn.Module):
         parts = self.pooled(images)
         if len(parts) > 1:
             parts = [part * scale for part, scale in zip(parts, self.scales, strict=True)]
-        joined: Tensor = self.fc(torch.cat(parts, dim=1))
-        return joined.float()
+        joined: Tensor = self.fc(torch.cat(parts, dim=1)).float()
+        with torch.autocast(joined.device.type, enabled=False):
+            standard: Tensor = self.standard(joined)
+        return standard
 
     def forward(self, images: Tensor) -> Tensor:
         """(B, D) embeddings, each of length 1."""
         return functional.normalize(self.features(images), dim=1)
+
+    def folded(self) -> EmbedderNetwork:
+        """A network of the same answers in evaluation mode, without the BatchNorm after fc: what a bundle holds."""
+        made = EmbedderNetwork(self.config.model_copy(update={"standard": False}))
+        state = {name: value for name, value in self.state_dict().items() if not name.startswith("standard.")}
+        if isinstance(self.standard, nn.BatchNorm1d) and isinstance(self.fc, nn.Linear):
+            fused = fuse_linear_bn_eval(copy.deepcopy(self.fc).eval(), copy.deepcopy(self.standard).eval())
+            state |= {"fc.weight": fused.weight.detach(), "fc.bias": fused.bias.detach()}
+        made.load_state_dict(state)
+        return made.eval()
 
     def train(self, mode: bool = True) -> EmbedderNetwork:
         """As in torch, but frozen statistics stay frozen."""
@@ -108,6 +111,10 @@ class EmbedderNetwork(nn.Module):
             directions = torch.linalg.svd(told - middle, full_matrices=False).Vh[: self.fc.out_features]
             self.fc.weight.copy_(directions)
             self.fc.bias.copy_(-directions @ middle)
+            if isinstance(self.standard, nn.BatchNorm1d):
+                spread = ((told - middle) @ directions.T).square().mean(dim=0)
+                self.standard.running_var.copy_(spread)  # type: ignore[union-attr]
+                self.standard.weight.copy_(spread.sqrt())
         self.train(was)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from dprnet.core.errors import DprnetError
 from dprnet.core.images import cut_out, shrink
-from dprnet.core.progress import Progress, Stopwatch
+from dprnet.core.progress import Progress
 from dprnet.core.records import Image, IntArray, Picks
 from dprnet.decode import DecodeLimits, frames_at
 
@@ -32,7 +32,6 @@ class Cutter:
         wanted: IntArray,
         lost: list[int],
         limits: DecodeLimits,
-        watch: Stopwatch,
         progress: Progress,
     ) -> None:
         self.order: list[int] = []
@@ -41,7 +40,7 @@ class Cutter:
         """Small crops by detection."""
         self.notes: dict[int, str] = {}
         """What went wrong, by video."""
-        self._paths, self._picks, self._limits, self._watch, self._progress = paths, picks, limits, watch, progress
+        self._paths, self._picks, self._limits, self._progress = paths, picks, limits, progress
         self._garment_of = {int(picks.best[garment]): int(garment) for garment in wanted}
         self._rows = sorted({int(row) for row in picks.best[~picks.doubtful]} | set(lost))
 
@@ -55,9 +54,8 @@ class Cutter:
             indices = sorted(index for source, index in by_place if source == number)
             path = self._paths[number]
             frames = frames_at(path, indices, limits=self._limits, source=number)
-            pulled = self._watch.pulled(frames, "crop", within="embed")
             try:
-                for frame in self._progress.track(pulled, f"Cutting out of {path.name}", len(indices)):
+                for frame in self._progress.track(frames, f"Cutting out of {path.name}", len(indices)):
                     for row in by_place[number, frame.index]:
                         crop = cut_out(frame.image, found.boxes_xyxy[row] * frame.scale)
                         self.pictures[row] = shrink(crop, CROP_SIDE)

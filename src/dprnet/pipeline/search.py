@@ -17,6 +17,8 @@ import numpy as np
 from dprnet.core.bundle import Bundle
 from dprnet.core.config import parse_settings
 from dprnet.core.errors import DprnetError
+from dprnet.core.graphs import Runtime
+from dprnet.core.lanes import Idle
 from dprnet.core.progress import SILENT, Progress, Stopwatch
 from dprnet.core.records import (
     Detections,
@@ -61,11 +63,12 @@ class VideoToShop:
         *,
         gallery: Gallery | Path | str | None = None,
         device: str = "cpu",
+        runtime: Runtime | str = "auto",
         limits: DecodeLimits | None = None,
     ) -> None:
         self.bundle = bundle
-        self.detector = Detector.from_bundle(bundle, device=device)
-        self.embedder = Embedder.from_bundle(bundle, device=device)
+        self.detector = Detector.from_bundle(bundle, device=device, runtime=runtime)
+        self.embedder = Embedder.from_bundle(bundle, device=device, runtime=runtime)
         self.picking = parse_settings(dict(bundle.settings("picking")), PickConfig, f"{bundle.name}.picking")
         self.limits = limits or DecodeLimits()
         self.gallery = self._opened(gallery)
@@ -77,9 +80,14 @@ class VideoToShop:
         *,
         gallery: Gallery | Path | str | None = None,
         device: str = "cpu",
+        runtime: Runtime | str = "auto",
         limits: DecodeLimits | None = None,
     ) -> Self:
         """Load a bundle and, if one is named, a gallery that was made with it.
+
+        Args:
+            runtime: what runs the networks: ``torch``, ``openvino``, or ``auto`` (OpenVINO on a CPU where it is
+                installed).
 
         Raises:
             MissingFile: no such bundle or gallery.
@@ -87,7 +95,7 @@ class VideoToShop:
             BadGallery: built by another embedder.
         """
         loaded = bundle if isinstance(bundle, Bundle) else Bundle.from_pretrained(bundle)
-        return cls(loaded, gallery=gallery, device=device, limits=limits)
+        return cls(loaded, gallery=gallery, device=device, runtime=runtime, limits=limits)
 
     def in_gallery(self, gallery: Gallery | Path | str) -> Self:
         """The same networks, searching in another gallery."""
@@ -149,9 +157,12 @@ class VideoToShop:
         pictures, embeddings = Pictures(), None
         if until not in {"detect", "pick"}:
             wanted = np.flatnonzero(~picks.doubtful if fallback == "best" else picks.picked)
+            idle = Idle()
             with watch("embed"):
-                cutter = Cutter(paths, picks, wanted, lost_views(picks, lost), self.limits, watch, progress)
-                embeddings = Embeddings(self.embedder(cutter.crops()), tuple(str(garment) for garment in cutter.order))
+                cutter = Cutter(paths, picks, wanted, lost_views(picks, lost), self.limits, progress)
+                vectors = self.embedder(cutter.crops(), idle=idle)
+                embeddings = Embeddings(vectors, tuple(str(garment) for garment in cutter.order))
+            watch.of_these(idle.seconds, "crop", within="embed")
             for number, note in cutter.notes.items():
                 sources[number] = replace(sources[number], status="partial", note=note)
             picks, pictures = replace(picks, crops=cutter.best_views()), Pictures(cutter.pictures)
@@ -173,6 +184,7 @@ class VideoToShop:
                 "fallback": fallback,
                 "items": items,
                 "picking": self.picking.model_dump(mode="json"),
+                "runtime": self.detector.runtime.name,
             },
             embeddings=embeddings,
         )
@@ -207,12 +219,11 @@ class VideoToShop:
 
     def _look(self, path: Path, number: int, every: Every, watch: Stopwatch, progress: Progress) -> _Seen:
         found: list[Detections] = []
-        with (
-            open_video(path, every, limits=self.limits, short_side=self.detector.short_side, source=number) as video,
-            watch("detect"),
-        ):
-            frames = watch.pulled(video, "decode", within="detect")
-            found.extend(progress.track(self.detector(frames), f"Looking at {path.name}"))
+        idle = Idle()
+        with open_video(path, every, limits=self.limits, short_side=self.detector.short_side, source=number) as video:
+            with watch("detect"):
+                found.extend(progress.track(self.detector(video, idle=idle), f"Looking at {path.name}"))
+            watch.of_these(idle.seconds, "decode", within="detect")
             return _Seen(video.record(), Detections.concatenate(found))
 
     def _pick(self, seen: list[_Seen], as_one: bool, until: Until | None) -> Picks:

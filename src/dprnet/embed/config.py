@@ -1,0 +1,35 @@
+"""Sizes and settings of the embedder, and the one preparation of its images; read without torch."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from dprnet.core.config import Settings
+from dprnet.core.images import letterbox, resize
+from dprnet.core.records import Image
+
+BatchNorm = Literal["folded", "frozen", "live"]
+
+
+class EmbedderConfig(Settings):
+    """What is needed to rebuild the network and to prepare its images."""
+
+    backbone: str = "mobilenet_v2"  # ours; the paper does not state it (resnet50 in the paper-size recipe)
+    size: int = Field(default=256, ge=0, le=8192)  # ours; D, and 0 leaves out the fc (a ready-made embedder)
+    image_size: int = Field(default=128, ge=16, le=1024)  # ours; measured, see docs/embed.md
+    fit: Literal["letterbox", "squash"] = "letterbox"  # ours: the shape of a garment is kept
+    fill: int = Field(default=255, ge=0, le=255)  # ours: shop photos stand on white
+    pooling: Literal["average", "gem"] = "average"  # paper, figure 4 (GAP)
+    strides: tuple[int, ...] = (32,)  # ours; several: pooled features of earlier levels are joined, for colour, cloth
+    colour: int = Field(default=0, ge=0, le=64)  # ours; nodes a channel of ColourPool; 0: none
+    standard: bool = False  # ours; a BatchNorm after fc, whose factors begin at the spread of fc's directions
+    batch_norm: BatchNorm = "live"  # ours; folded for weights that come without statistics
+
+
+def prepare(image: Image, config: EmbedderConfig) -> Image:
+    """One upright RGB image (H, W, 3) uint8 as the network wants it: (S, S, 3) uint8. The same in training."""
+    if config.fit == "letterbox":
+        return letterbox(image, config.image_size, config.fill)
+    return resize(image, config.image_size, config.image_size)

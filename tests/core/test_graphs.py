@@ -1,0 +1,123 @@
+"""Choice of the runtime; graphs kept, found again, and made anew where anything they follow from has changed."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from dprnet.core import graphs
+from dprnet.core.errors import BadRecipe, MissingExtra
+
+
+class Doubled(torch.nn.Module):
+    def forward(self, numbers):
+        return numbers * 2, numbers.sum(dim=1)
+
+
+@pytest.fixture
+def made(tmp_path, monkeypatch):
+    """Models of one graph, and how often they were made."""
+    pytest.importorskip("openvino")
+    monkeypatch.setenv(graphs.CACHE_VARIABLE, str(tmp_path / "cache"))
+    calls = []
+
+    def make():
+        calls.append(1)
+        return {"double": graphs.converted(Doubled(), [torch.ones(2, 3)], ["numbers"], ["twice", "sums"])}
+
+    return make, calls
+
+
+def test_the_runtime_is_chosen_by_device_and_by_what_is_installed(monkeypatch):
+    monkeypatch.setattr(graphs, "installed", lambda: True)
+    assert graphs.chosen("auto", "cpu") == "openvino"
+    assert graphs.chosen("auto", "cuda") == "torch"
+    assert graphs.chosen("torch", "cpu") == "torch"
+    with pytest.raises(BadRecipe, match="device 'cpu', got device 'cuda'"):
+        graphs.chosen("openvino", "cuda")
+    with pytest.raises(BadRecipe, match="unknown 'onnx'"):
+        graphs.chosen("onnx", "cpu")
+    monkeypatch.setattr(graphs, "installed", lambda: False)
+    assert graphs.chosen("auto", "cpu") == "torch"
+    with pytest.raises(MissingExtra, match=r"pip install 'dprnet\[cpu\]'"):
+        graphs.chosen("openvino", "cpu")
+
+
+def test_lanes_follow_the_threads_that_are_allowed(monkeypatch):
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: {0, 1, 2}, raising=False)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    assert graphs.lanes() == 3
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    assert graphs.lanes() == 2
+    monkeypatch.setenv("OMP_NUM_THREADS", "64")
+    assert graphs.lanes() == 3
+
+
+def test_a_graph_answers_as_its_module_for_other_sizes_too(made):
+    make, _ = made
+    path = graphs.kept({"weights": "a"}, ["double"], make)["double"]
+    graph = graphs.Graph(path, lanes=1)
+    for shape in ((2, 3), (5, 7)):
+        numbers = np.arange(np.prod(shape), dtype=np.float32).reshape(shape)
+        twice, sums = graph(numbers)
+        np.testing.assert_array_equal(twice, numbers * 2)
+        np.testing.assert_array_equal(sums, numbers.sum(axis=1))
+
+
+def test_a_graph_is_made_once_and_again_when_its_identity_changes(made):
+    make, calls = made
+    first = graphs.kept({"weights": "a", "code": 1}, ["double"], make)
+    assert graphs.kept({"code": 1, "weights": "a"}, ["double"], make) == first
+    assert len(calls) == 1
+    assert graphs.kept({"weights": "b", "code": 1}, ["double"], make) != first
+    assert len(calls) == 2
+
+
+def test_a_half_written_graph_is_made_again(made):
+    make, calls = made
+    path = graphs.kept({"weights": "a"}, ["double"], make)["double"]
+    path.with_suffix(".bin").unlink()
+    again = graphs.kept({"weights": "a"}, ["double"], make)["double"]
+    assert len(calls) == 2
+    np.testing.assert_array_equal(graphs.Graph(again, 1)(np.ones((1, 1), np.float32))[0], [[2]])
+
+
+def test_where_nothing_can_be_kept_graphs_are_made_at_every_start(made, tmp_path, monkeypatch):
+    make, calls = made
+    (tmp_path / "file").write_text("no folder")
+    monkeypatch.setenv(graphs.CACHE_VARIABLE, str(tmp_path / "file"))
+    for count in (1, 2):
+        path = graphs.kept({"weights": "a"}, ["double"], make)["double"]
+        assert path.is_file()
+        assert len(calls) == count
+
+
+@pytest.mark.usefixtures("made")
+def test_a_failure_leaves_nothing_behind(tmp_path):
+    def broken():
+        raise MemoryError
+
+    with pytest.raises(MemoryError):
+        graphs.kept({"weights": "a"}, ["double"], broken)
+    assert list((tmp_path / "cache" / "graphs").iterdir()) == []
+
+
+def test_the_cache_keeps_a_bounded_number(made, tmp_path, monkeypatch):
+    make, _ = made
+    monkeypatch.setattr(graphs, "KEPT", 2)
+    for weights in "abcd":
+        graphs.kept({"weights": weights}, ["double"], make)
+    assert len(list((tmp_path / "cache" / "graphs").iterdir())) == 2
+
+
+def test_the_digest_of_sources_follows_the_code(tmp_path, monkeypatch):
+    package = tmp_path / "some_package_of_ours"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    (package / "net.py").write_text("x = 1")
+    monkeypatch.syspath_prepend(tmp_path)
+    before = graphs.of_sources("some_package_of_ours")
+    assert graphs.of_sources("some_package_of_ours") == before
+    (package / "net.py").write_text("x = 2")
+    assert graphs.of_sources("some_package_of_ours") != before
