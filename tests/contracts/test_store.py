@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -215,14 +217,14 @@ def run(script: str, *arguments: object, check: bool = True) -> subprocess.Compl
     return subprocess.run(command, capture_output=True, text=True, check=check)
 
 
-PRELUDE = f"""
+IMPORTS = f"""
 import importlib.util, resource, sys
 spec = importlib.util.spec_from_file_location("contract", {__file__!r})
 contract = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(contract)
 photos = contract.photos
-store = contract.opened(sys.argv[1])
 """
+PRELUDE = IMPORTS + "store = contract.opened(sys.argv[1])"
 
 # A file size limit stands in for a full disk: both end a write in the middle of a file.
 FULL = """
@@ -245,36 +247,49 @@ def test_a_full_disk_is_told_and_loses_nothing(tmp_path: Path) -> None:
     assert held(store) == [("a", "1.jpg"), ("small", "1.jpg")]
 
 
-WRITER = """
-print("ready", flush=True)
-for n in range(10_000):
-    store.upsert(photos(*((f"{n}", f"{m}.jpg") for m in range(50))))
-    print(n, flush=True)
+# Imports once, then forks a writer for every line that it reads: starting Python twenty times would take minutes.
+WRITERS = """
+import os
+contract.store_class(sys.argv[1])
+for line in sys.stdin:
+    pid = os.fork()
+    if pid == 0:
+        store = contract.opened(sys.argv[1])
+        print("ready", os.getpid(), flush=True)
+        for n in range(10_000):
+            store.upsert(photos(*((f"{n}", f"{m}.jpg") for m in range(50))))
+            print(n, flush=True)
+    os.waitpid(pid, 0)
+    print("gone", flush=True)
 """
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 def test_what_was_acknowledged_survives_a_kill(store: VectorStore, address: str) -> None:
+    command = [sys.executable, "-c", IMPORTS + WRITERS, address]
     pauses = np.random.default_rng(7).uniform(0.0, 0.25, 20)  # anywhere in a write, and between two
-    for round_, pause in enumerate(pauses):
-        command = [sys.executable, "-c", PRELUDE + WRITER, address]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as writer:
-            assert writer.stdout is not None
-            assert writer.stdout.readline() == "ready\n"
-            acknowledged = [int(writer.stdout.readline()) for _ in range(round_ % 3)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as writers:
+        assert writers.stdin is not None
+        assert writers.stdout is not None
+        for number, pause in enumerate(pauses):
+            print("write", file=writers.stdin, flush=True)
+            pid = int(writers.stdout.readline().removeprefix("ready "))
+            lines = [writers.stdout.readline() for _ in range(number % 3)]
             time.sleep(pause)
-            writer.kill()
-            acknowledged += [int(line) for line in writer.stdout.read().split()]
-        again = opened(address)
-        _, rows = again.read(["item_id"])
-        counts = {entry["values"]: entry["counts"] for entry in rows["item_id"].value_counts().to_pylist()}
-        assert {str(n) for n in acknowledged} <= set(counts)
-        assert set(counts.values()) <= {50}, "a batch is whole or absent"
-        again.upsert(photos(("after the kill", "1.jpg")))
-        again.remove([*counts, "after the kill"])
-        assert again.count() == 0
-        again.close()
+            os.kill(pid, signal.SIGKILL)
+            while lines[-1:] != ["gone\n"]:
+                lines.append(writers.stdout.readline())
+            again = opened(address)
+            _, rows = again.read(["item_id"])
+            counts = {entry["values"]: entry["counts"] for entry in rows["item_id"].value_counts().to_pylist()}
+            assert {line.strip() for line in lines[:-1]} <= set(counts)
+            assert set(counts.values()) <= {50}, "a batch is whole or absent"
+            again.upsert(photos(("after the kill", "1.jpg")))
+            again.remove([*counts, "after the kill"])
+            assert again.count() == 0
+            again.close()
+        writers.stdin.close()
 
 
 @pytest.mark.slow

@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dprnet.core.errors import BadFilter
+from dprnet.gallery.cells import number_of
 from dprnet.gallery.columns import ItemColumns
-from dprnet.gallery.filters import MAX_DEPTH, number_of, parse_filter
+from dprnet.gallery.filters import MAX_DEPTH, parse_filter
 
 SHOP = [  # item_id, category, title, url, price, other columns
     ("a", "Dress", "Summer dress", "", "19.99", {"in_stock": "true", "colour": "red", "since": "2026-03-01"}),

@@ -10,7 +10,8 @@ import numpy as np
 
 from dprnet.core.errors import BadFilter, printable
 from dprnet.core.records import BoolArray, FloatArray
-from dprnet.gallery.filters import number_of, parse_filter
+from dprnet.gallery.cells import number_of
+from dprnet.gallery.filters import parse_filter
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -26,10 +26,10 @@ import numpy as np
 
 from dprnet.core.errors import BadFilter, printable
 from dprnet.core.records import BoolArray, FloatArray
+from dprnet.gallery.cells import equal, plain_number
 
 MAX_CHARS = 10_000  # ours
 MAX_DEPTH = 40  # ours: far from Python's own limit
-TRUE, FALSE = {"true", "yes", "y", "1"}, {"false", "no", "n", "0"}
 WORDS = {"and", "or", "not", "in", "is", "between", "missing"}
 TESTS = {"=", "==", "!=", "<", "<=", ">", ">=", "~"}
 TOKEN = re.compile(
@@ -67,7 +67,7 @@ class Test:
             return _mask(cells, lambda cell: not cell)
         if self.test == "~":
             return _mask(cells, lambda cell: wanted[0] in cell)
-        same = {cell for cell in set(cells) if cell and any(_equal(cell, value) for value in wanted)}
+        same = {cell for cell in set(cells) if cell and any(equal(cell, value) for value in wanted)}
         passes = _mask(cells, same.__contains__)
         return ~passes if self.test == "!=" else passes
 
@@ -232,43 +232,6 @@ class _Reader:
             kind = str(found.lastgroup)
             value = found[kind]
             yield kind, value[1:-1].replace(value[0] * 2, value[0]) if kind == "text" else value
-
-
-def plain_number(text: str) -> float:
-    """A text that is a number and nothing else, or NaN."""
-    try:
-        number = float(text) if "_" not in text else np.nan
-    except ValueError:
-        return np.nan
-    return number if np.isfinite(number) else np.nan
-
-
-def number_of(text: str) -> float:
-    """The first number in a text such as a price, or NaN; thousands and decimals by either convention.
-
-    >>> [number_of(text) for text in ("12.5", "1.299,00 EUR", "$1,299", "ab 12,5", "none")]
-    [12.5, 1299.0, 1299.0, 12.5, nan]
-    """
-    plain = plain_number(text)
-    if not np.isnan(plain):
-        return plain
-    found = re.search(r"-?\d[\d.,'\u00a0\u202f]*", text)
-    if found is None:
-        return np.nan
-    digits = re.sub(r"['\u00a0\u202f]", "", found[0]).rstrip(".,")
-    decimal = max(digits.rfind("."), digits.rfind(","))
-    mark = digits[decimal] if decimal >= 0 else ""
-    one_kind = mark and digits.count(mark) > 1
-    thousands = mark == "," and "." not in digits and len(digits) - decimal == 4
-    if one_kind or thousands or not mark:
-        return plain_number(re.sub("[.,]", "", digits))
-    return plain_number(re.sub("[.,]", "", digits[:decimal]) + "." + digits[decimal + 1 :])
-
-
-def _equal(cell: str, value: str) -> bool:
-    if cell == value or (value in TRUE and cell in TRUE) or (value in FALSE and cell in FALSE):
-        return True
-    return plain_number(cell) == plain_number(value)  # NaN equals nothing
 
 
 def _mask(cells: list[str], passes: Callable[[str], bool]) -> BoolArray:

@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import datetime
-import logging
-import threading
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from dprnet.core.errors import BadGallery, DprnetError, MissingFile, printable
+from dprnet.core.errors import BadGallery, MissingFile
 from dprnet.core.records import FloatArray, Match
 from dprnet.gallery import live, snapshot
 from dprnet.gallery.address import ServerAddress, is_server, shown
 from dprnet.gallery.card import CARD, MAX_SIZE, SCHEMA, GalleryCard
 from dprnet.gallery.engines import IndexConfig
-from dprnet.gallery.index import PhotoIndex
 from dprnet.gallery.items import Item
 from dprnet.gallery.rows import detail_rows, photo_rows, row_items, row_match, unit_vectors
+from dprnet.gallery.served import Served, opened
 from dprnet.gallery.store import TEXTS, VectorStore, store_class
-
-logger = logging.getLogger(__name__)
 
 
 class Answers(list[tuple[Match, ...]]):
@@ -40,13 +36,7 @@ class Gallery:
     def __init__(self, address: str, store: VectorStore, config: IndexConfig | None = None) -> None:
         self.address = address
         """What was opened: a gallery's address, or a live name."""
-        self.card = store.card
-        self.config = config or IndexConfig()
-        self._target = live.followed(address)
-        self._store = store
-        self._index: PhotoIndex | None = None
-        self._builder: threading.Thread | None = None
-        self._built: tuple[str, VectorStore, PhotoIndex] | None = None
+        self._served = Served(address, store, config or IndexConfig())
 
     @classmethod
     def create(
@@ -88,7 +78,7 @@ class Gallery:
             MissingFile: nothing there.
             BadGallery: not a gallery, damaged, of a newer version, or built by another embedder.
         """
-        return cls(str(address), _opened(live.followed(address), embedder), config)
+        return cls(str(address), opened(live.followed(address), embedder), config)
 
     @classmethod
     def exists(cls, address: Path | str) -> bool:
@@ -129,9 +119,14 @@ class Gallery:
         Raises:
             BadGallery: it is on a server.
         """
-        if is_server(self._target):
-            raise BadGallery(shown(self._target), "has no folder: it is on a server")
-        return Path(self._target)
+        if is_server(self._served.target):
+            raise BadGallery(shown(self._served.target), "has no folder: it is on a server")
+        return Path(self._served.target)
+
+    @property
+    def card(self) -> GalleryCard:
+        """What the gallery says of itself."""
+        return self._served.store.card
 
     @property
     def embedder(self) -> str:
@@ -151,14 +146,18 @@ class Gallery:
     @property
     def identity(self) -> str:
         """``name@version (n photos)`` of what is searched: what a report records."""
-        name = ServerAddress.parse(self._target).name if is_server(self._target) else self.folder.resolve().name
-        index = self._index
+        name = (
+            ServerAddress.parse(self._served.target).name
+            if is_server(self._served.target)
+            else self.folder.resolve().name
+        )
+        index = self._served.index_if_built
         version, photos = (self.version, self._store.count()) if index is None else (index.version, len(index.rows))
         return f"{name}@{version} ({photos} photos)"
 
     def __len__(self) -> int:
         """Number of items."""
-        return self._searched().items
+        return self._served.index.items
 
     def upsert(
         self,
@@ -191,7 +190,7 @@ class Gallery:
         if owners:
             nothing = [b""] * len(owners)
             self._store.upsert(photo_rows(items, unit, thumbnails or nothing, contents or [""] * len(owners)))
-            self._changed()
+            self._served.changed()
 
     def update(self, items: Sequence[Item]) -> tuple[str, ...]:
         """Write category, title, url, price and metadata of items in one commit; their photos stay as they are.
@@ -202,7 +201,7 @@ class Gallery:
         there = [item for item in items if item.item_id in known]
         if there:
             self._store.update(detail_rows(there))
-            self._changed()
+            self._served.changed()
         return tuple(item.item_id for item in items if item.item_id not in known)
 
     def remove(self, item_ids: Iterable[str]) -> tuple[str, ...]:
@@ -210,7 +209,7 @@ class Gallery:
         wanted = list(dict.fromkeys(item_ids))
         known = self._known(wanted)
         self._store.remove([item_id for item_id in wanted if item_id in known])
-        self._changed()
+        self._served.changed()
         return tuple(item_id for item_id in wanted if item_id not in known)
 
     def search(self, vectors: FloatArray, k: int = 10, *, where: str = "") -> Answers:
@@ -228,7 +227,7 @@ class Gallery:
         if k < 1:
             raise ValueError(f"k must be at least 1, got {k}")
         unit = self._checked(vectors, [f"query {n}" for n in range(len(vectors))])
-        index = self._searched()
+        index = self._served.index
         found = index.search(unit, k, where)
         distinct = sorted({row for rows, _ in found for row in rows})
         records = dict(zip(distinct, index.rows.take(distinct).to_pylist(), strict=True)) if distinct else {}
@@ -245,25 +244,16 @@ class Gallery:
             beside: build the new index in a thread while the old one answers; the first call after it is done moves
                 on. Without it, the next search waits for the new index.
         """
-        if beside:
-            return self._refresh_beside()
-        target = self._followed()
-        if target != self._target:
-            self._move(target, _opened(target, self.card.embedder), None)
-            return True
-        moved = self._index is not None and self._index.version != self._store.version
-        if moved:
-            self._index = None
-        return moved
+        return self._served.refresh_beside() if beside else self._served.refresh()
 
     def index_report(self) -> str:
         """How it is searched, and the recall that was measured when the index was built."""
-        index = self._searched()
+        index = self._served.index
         return f"{index}, {index.items} items, {len(index.rows)} photos, version {index.version}"
 
     def items(self, where: str = "") -> Iterator[Item]:
         """All items (or those that pass a filter) in the order of their ids, each with its photos."""
-        index = self._searched()
+        index = self._served.index
         rows = index.rows.filter(index.columns.passing(where)) if where.strip() else index.rows
         yield from row_items(rows.to_pylist())
 
@@ -301,12 +291,7 @@ class Gallery:
 
     def close(self) -> None:
         """Let go of files and memory."""
-        if self._builder is not None:
-            self._builder.join()
-        if self._built is not None:
-            self._built[1].close()
-        self._index = self._built = self._builder = None
-        self._store.close()
+        self._served.close()
 
     def __enter__(self) -> Self:
         return self
@@ -316,72 +301,12 @@ class Gallery:
     ) -> None:
         self.close()
 
-    def _searched(self) -> PhotoIndex:
-        if self._index is None:
-            self._index = _indexed(self._store, self.config)
-        return self._index
-
-    def _changed(self) -> None:
-        """After a change through this object, its next search sees it."""
-        self._index = None
+    @property
+    def _store(self) -> VectorStore:
+        return self._served.store
 
     def _known(self, item_ids: Sequence[str]) -> set[str]:
         return set(self._store.read(["item_id"], item_ids)[1]["item_id"].to_pylist()) if item_ids else set()
 
     def _checked(self, vectors: FloatArray, owners: Sequence[str]) -> FloatArray:
         return unit_vectors(vectors, owners, self.size, shown(self.address))
-
-    def _followed(self) -> str:
-        """The gallery that the name means now; the old one where the new one is of another embedder."""
-        target = live.followed(self.address)
-        if target != self._target:
-            other = store_class(target).open(target)
-            other.close()
-            if other.card.embedder != self.card.embedder:
-                logger.warning("%s now means a gallery of another embedder; load that bundle to follow", self.address)
-                return self._target
-        return target
-
-    def _move(self, target: str, store: VectorStore, index: PhotoIndex | None) -> None:
-        old, self._target, self._store, self._index = self._store, target, store, index
-        self.card = store.card
-        old.close()
-
-    def _refresh_beside(self) -> bool:
-        building = self._builder is not None and self._builder.is_alive()  # asked first: done then means built
-        if self._built is not None:
-            built, self._built, self._builder = self._built, None, None
-            self._move(*built)
-            return True
-        target = self._followed()
-        current = target == self._target and self._index is not None and self._index.version == self._store.version
-        if not current and not building:
-            self._builder = threading.Thread(target=self._build, args=(target,), name="gallery index", daemon=True)
-            self._builder.start()
-        return False
-
-    def _build(self, target: str) -> None:
-        """In a thread: the next index, over a store of its own."""
-        try:
-            store = _opened(target, self.card.embedder)
-            self._built = (target, store, _indexed(store, self.config))
-        except DprnetError as error:  # the old index goes on; the next refresh tries again
-            logger.warning("the new index of %s could not be built: %s", shown(self.address), error)
-
-
-def _opened(address: str, embedder: str | None) -> VectorStore:
-    store = store_class(address).open(address)
-    if embedder is not None and embedder != store.card.embedder:
-        store.close()
-        raise BadGallery(
-            shown(address),
-            f"built by the embedder {printable(store.card.embedder, 80)}, loaded is {printable(embedder, 80)}; "
-            f"load that bundle, or rebuild with `dprnet index CATALOGUE` into another folder",
-            reason="other_embedder",
-        )
-    return store
-
-
-def _indexed(store: VectorStore, config: IndexConfig) -> PhotoIndex:
-    version, rows = store.read([*TEXTS, "vector"])
-    return PhotoIndex(version, rows, store.card.size, config)

@@ -11,28 +11,23 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import logging
 import time
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Self
-from urllib.parse import parse_qs, unquote, urlsplit
 
-from dprnet.core.errors import BadGallery, MissingExtra, MissingFile, NoSpace, printable
+from dprnet.core.errors import BadGallery, MissingFile, printable
 from dprnet.gallery import store
 from dprnet.gallery.address import ServerAddress
-from dprnet.gallery.card import GalleryCard, parse_card
+from dprnet.gallery.card import GalleryCard
+from dprnet.gallery.milvus_client import CALL_S, collections, connect, make_collection, stored_card, told
 from dprnet.gallery.store import DETAILS, KEEP_S, TEXTS, schema
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-logger = logging.getLogger(__name__)
-
 MAX_SIZE = 32_768  # Milvus's limit
 MAX_TEXT_BYTES = 65_535  # Milvus's limit
-CALL_S = 60.0  # ours: how long one call to the server may last
 CALL_BYTES = 16 << 20  # ours: Milvus takes 64 MB a call
 CALL_IDS = 500  # ours: keys of 64 letters in one expression
 PAGE_ROWS = 1_000  # ours: some 16 MB with thumbnails
@@ -50,7 +45,7 @@ class MilvusStore:
         self.address = address
         self.card = card
         self._client = client
-        self._rows, self._commits = _collections(address)
+        self._rows, self._commits = collections(address)
         self._changes = 0
 
     @classmethod
@@ -59,14 +54,14 @@ class MilvusStore:
         where = ServerAddress.parse(address)
         if card.size > MAX_SIZE:
             raise BadGallery(where, f"vectors of {card.size} numbers; Milvus keeps at most {MAX_SIZE}")
-        with _told(where):
-            client = _connect(where)
-            if _card(client, where) is not None:
+        with told(where):
+            client = connect(where)
+            if stored_card(client, where) is not None:
                 raise BadGallery(where, "already holds a gallery; open it, or choose another name behind #")
             texts = {"batch": 64, "item_key": 64, **dict.fromkeys((*TEXTS, "thumbnail"), MAX_TEXT_BYTES)}
-            rows, commits = _collections(where)
-            _make(client, rows, texts, card.size, flag="gone")
-            _make(client, commits, {"note": MAX_TEXT_BYTES}, 2, number="at")
+            rows, commits = collections(where)
+            make_collection(client, rows, texts, card.size, flag="gone")
+            make_collection(client, commits, {"note": MAX_TEXT_BYTES}, 2, number="at")
             made = cls(where, card, client)
             made._insert(commits, [{"key": CARD_KEY, "at": 0, "note": card.to_json(), "vector": [0.0, 0.0]}])
         return made
@@ -75,9 +70,9 @@ class MilvusStore:
     def open(cls, address: str) -> Self:
         """The gallery of that name on a server."""
         where = ServerAddress.parse(address)
-        with _told(where):
-            client = _connect(where)
-            card = _card(client, where)
+        with told(where):
+            client = connect(where)
+            card = stored_card(client, where)
         if card is None:
             raise MissingFile(where, "no gallery here; make one with `dprnet index CATALOGUE --gallery ADDRESS`")
         return cls(where, card, client)
@@ -85,13 +80,13 @@ class MilvusStore:
     @property
     def version(self) -> int:
         """Grows with every change, whoever made it: 1 and the number of commits."""
-        with _told(self.address):
+        with told(self.address):
             found = self._client.query(self._commits, filter="at > 0", output_fields=["count(*)"], timeout=CALL_S)
             return 1 + int(found[0]["count(*)"])
 
     def count(self) -> int:
         """Number of rows (photos)."""
-        with _told(self.address):
+        with told(self.address):
             return len(self._visible(self._committed()))
 
     def upsert(self, rows: pa.Table) -> None:
@@ -116,25 +111,25 @@ class MilvusStore:
         """A version and its rows (of these items, or all), in no particular order; nothing of a later version."""
         import pyarrow as pa
 
-        with _told(self.address):
+        with told(self.address):
             commits = self._committed()
             batches = list(self._batches(commits, columns, None if item_ids is None else sorted(set(item_ids))))
         return 1 + len(commits), pa.Table.from_batches(batches, self._form(columns))
 
     def scan(self, columns: Sequence[str]) -> tuple[int, Iterator[pa.RecordBatch]]:
         """As :meth:`read` of all rows, a part at a time."""
-        with _told(self.address):
+        with told(self.address):
             commits = self._committed()
 
         def parts() -> Iterator[pa.RecordBatch]:
-            with _told(self.address):
+            with told(self.address):
                 yield from self._batches(commits, columns, None)
 
         return 1 + len(commits), parts()
 
     def compact(self) -> None:
         """Delete rows that were replaced, removed or never committed over an hour ago."""
-        with _told(self.address):
+        with told(self.address):
             before = time.time_ns() - int(KEEP_S * 1e9)
             rows = list(self._query(KEYS, ""))
             committed = self._committed()  # after the rows: a batch that is committed meanwhile is not taken for lost
@@ -160,7 +155,7 @@ class MilvusStore:
     def _commit(self, rows: list[dict[str, Any]]) -> None:
         if not rows:
             return
-        with _told(self.address):
+        with told(self.address):
             batch = f"{time.time_ns():020d}-{uuid.uuid4().hex[:12]}"
             self._insert(self._rows, [row | {"key": f"{batch}-{n}", "batch": batch} for n, row in enumerate(rows)])
             at = max(time.time_ns(), 1 + max(self._committed().values(), default=0))  # clocks may run behind
@@ -262,66 +257,3 @@ def _size(row: Mapping[str, Any], name: str, where: ServerAddress) -> int:
         item = printable(str(row.get("item_id", "")), 60)
         raise BadGallery(where, f"item '{item}': '{name}' has {size} bytes, Milvus keeps at most {MAX_TEXT_BYTES}")
     return size
-
-
-def _collections(where: ServerAddress) -> tuple[str, str]:
-    return f"dprnet_{where.name}", f"dprnet_{where.name}_commits"
-
-
-def _make(client: Any, name: str, texts: Mapping[str, int], size: int, *, flag: str = "", number: str = "") -> None:
-    """A new collection; one that a killed creation left behind goes."""
-    from pymilvus import DataType
-
-    client.drop_collection(name, timeout=CALL_S)
-    form = client.create_schema(auto_id=False, enable_dynamic_field=False)
-    form.add_field("key", DataType.VARCHAR, is_primary=True, max_length=128)
-    for text, length in texts.items():
-        form.add_field(text, DataType.VARCHAR, max_length=length)
-    if flag:
-        form.add_field(flag, DataType.BOOL)
-    if number:
-        form.add_field(number, DataType.INT64)
-    form.add_field("vector", DataType.FLOAT_VECTOR, dim=size)
-    index = client.prepare_index_params()
-    index.add_index("vector", index_type="FLAT", metric_type="IP")  # Milvus loads nothing without one
-    client.create_collection(name, schema=form, index_params=index, consistency_level="Strong", timeout=CALL_S)
-
-
-def _card(client: Any, where: ServerAddress) -> GalleryCard | None:
-    _, commits = _collections(where)
-    if not client.has_collection(commits, timeout=CALL_S):
-        return None
-    found = client.query(commits, filter="at == 0", output_fields=["note"], timeout=CALL_S)
-    return parse_card(found[0]["note"], where) if found else None
-
-
-def _connect(where: ServerAddress) -> Any:
-    from pymilvus import MilvusClient
-
-    parts = urlsplit(where.server)
-    tls = parse_qs(parts.query).get("tls", ["0"])[0] not in {"0", "false"}
-    return MilvusClient(
-        uri=f"{'https' if tls else 'http'}://{parts.hostname or '127.0.0.1'}:{parts.port or 19530}",
-        user=unquote(parts.username or ""),
-        password=unquote(parts.password or ""),
-        db_name=parts.path.strip("/"),
-        timeout=CALL_S,
-    )
-
-
-@contextmanager
-def _told(where: ServerAddress) -> Iterator[None]:
-    """What the client library raises, as one of our errors."""
-    try:
-        import grpc
-        from pymilvus.exceptions import MilvusException
-    except ImportError:
-        raise MissingExtra(where, "galleries in Milvus need pymilvus: pip install 'dprnet[milvus]'") from None
-    try:
-        yield
-    except (MilvusException, grpc.RpcError) as error:
-        logger.debug("the store failed", exc_info=True)
-        text = " ".join(str(error).split())[:200]
-        if "No space left" in text or "disk quota" in text.lower():
-            raise NoSpace(where, "no space left on the server; earlier data is intact") from None
-        raise BadGallery(where, f"the server cannot be used ({type(error).__name__}: {text})") from None

@@ -7,19 +7,15 @@ other program may read the tables; who writes to them by hand must raise ``versi
 
 from __future__ import annotations
 
-import json
-import logging
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any, Self
 
-import numpy as np
-
-from dprnet.core.errors import BadGallery, MissingExtra, MissingFile, NoSpace
-from dprnet.core.records import FloatArray
+from dprnet.core.errors import BadGallery, MissingFile
 from dprnet.gallery.address import ServerAddress
 from dprnet.gallery.card import GalleryCard, parse_card
+from dprnet.gallery.postgres_client import about_photos, connect, sent_vectors, told
 from dprnet.gallery.store import DETAILS, TEXTS, schema
 
 if TYPE_CHECKING:
@@ -27,11 +23,8 @@ if TYPE_CHECKING:
     from psycopg import Connection
     from psycopg.sql import Composed
 
-logger = logging.getLogger(__name__)
-
 CARDS = "dprnet_galleries"
 MAX_SIZE = 16_000  # pgvector's limit
-CONNECT_S = 10  # ours
 BATCH_ROWS = 2_000  # ours: some 20 MB with thumbnails
 COLUMNS = (*TEXTS, "vector", "thumbnail")
 LOCK = 0x6470726E  # "dprn": two creations at once would collide in the catalogue of PostgreSQL
@@ -55,7 +48,7 @@ class PostgresStore:
         where = ServerAddress.parse(address)
         if card.size > MAX_SIZE:
             raise BadGallery(where, f"vectors of {card.size} numbers; pgvector keeps at most {MAX_SIZE}")
-        with _told(where), closing(_connect(where, vectors=False)) as connection, connection.transaction():
+        with told(where), closing(connect(where, vectors=False)) as connection, connection.transaction():
             connection.execute("SELECT pg_advisory_xact_lock(%s)", (LOCK,))
             connection.execute("CREATE EXTENSION IF NOT EXISTS vector")
             connection.execute(
@@ -66,11 +59,9 @@ class PostgresStore:
             if taken:
                 raise BadGallery(where, "already holds a gallery; open it, or choose another name behind #")
             texts = ", ".join(f"{name} text NOT NULL" for name in TEXTS)
-            connection.execute(
-                _sql(f"CREATE TABLE {{}} ({texts}, vector vector({card.size}) NOT NULL, thumbnail bytea NOT NULL)",
-                     where)
-            )  # fmt: skip
-            connection.execute(_sql("CREATE INDEX ON {} (item_id)", where))
+            columns = f"{texts}, vector vector({card.size}) NOT NULL, thumbnail bytea NOT NULL"
+            connection.execute(about_photos(f"CREATE TABLE {{}} ({columns})", where))
+            connection.execute(about_photos("CREATE INDEX ON {} (item_id)", where))
             connection.execute(f"INSERT INTO {CARDS} VALUES (%s, %s, 1)", (where.name, card.to_json()))
         return cls.open(address)
 
@@ -78,14 +69,14 @@ class PostgresStore:
     def open(cls, address: str) -> Self:
         """The gallery of that name in a database."""
         where = ServerAddress.parse(address)
-        with _told(where), closing(_connect(where, vectors=False)) as connection:
+        with told(where), closing(connect(where, vectors=False)) as connection:
             there = connection.execute("SELECT to_regclass(%s)", (CARDS,)).fetchone()
             row = None
             if there and there[0] is not None:
                 row = connection.execute(f"SELECT card FROM {CARDS} WHERE name = %s", (where.name,)).fetchone()
             if row is None:
                 raise MissingFile(where, "no gallery here; make one with `dprnet index CATALOGUE --gallery ADDRESS`")
-            return cls(where, parse_card(row[0], where), _connect(where))
+            return cls(where, parse_card(row[0], where), connect(where))
 
     @property
     def version(self) -> int:
@@ -96,7 +87,7 @@ class PostgresStore:
     def count(self) -> int:
         """Number of rows (photos)."""
         with self._connection() as connection:
-            row = connection.execute(_sql("SELECT count(*) FROM {}", self.address)).fetchone()
+            row = connection.execute(about_photos("SELECT count(*) FROM {}", self.address)).fetchone()
             return int(row[0]) if row else 0
 
     def upsert(self, rows: pa.Table) -> None:
@@ -107,7 +98,7 @@ class PostgresStore:
         others = zip(*(rows[name].to_pylist() for name in (*TEXTS, "thumbnail")), strict=True)
         with self._change() as connection, connection.cursor() as cursor:
             self._delete(connection, rows["item_id"].to_pylist())
-            statement = _sql(f"COPY {{}} ({', '.join(COLUMNS)}) FROM STDIN (FORMAT BINARY)", self.address)
+            statement = about_photos(f"COPY {{}} ({', '.join(COLUMNS)}) FROM STDIN (FORMAT BINARY)", self.address)
             with cursor.copy(statement) as copy:
                 copy.set_types(["text"] * len(TEXTS) + ["vector", "bytea"])
                 for vector, (*texts, thumbnail) in zip(vectors, others, strict=True):
@@ -125,7 +116,7 @@ class PostgresStore:
         )
         with self._change() as connection:
             values = [rows[name].to_pylist() for name in ("item_id", *DETAILS)]
-            connection.execute(_sql(statement, self.address), values)
+            connection.execute(about_photos(statement, self.address), values)
 
     def remove(self, item_ids: Iterable[str]) -> None:
         """Remove all rows of these items in one transaction; an unknown id does nothing."""
@@ -146,14 +137,14 @@ class PostgresStore:
 
     def scan(self, columns: Sequence[str]) -> tuple[int, Iterator[pa.RecordBatch]]:
         """As :meth:`read` of all rows, a part at a time, over a connection of its own."""
-        with _told(self.address):
-            connection = _connect(self.address)
+        with told(self.address):
+            connection = connect(self.address)
             connection.autocommit = False
             connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
             version = self._version(connection)
 
         def parts() -> Iterator[pa.RecordBatch]:
-            with _told(self.address), connection, connection.cursor("dprnet_scan", binary=True) as cursor:
+            with told(self.address), connection, connection.cursor("dprnet_scan", binary=True) as cursor:
                 cursor.itersize = BATCH_ROWS
                 cursor.execute(self._select(columns, ""))
                 while rows := cursor.fetchmany(BATCH_ROWS):
@@ -177,14 +168,14 @@ class PostgresStore:
         return int(row[0])
 
     def _delete(self, connection: Connection, ids: list[str]) -> None:
-        connection.execute(_sql("DELETE FROM {} WHERE item_id = ANY(%s)", self.address), (sorted(set(ids)),))
+        connection.execute(about_photos("DELETE FROM {} WHERE item_id = ANY(%s)", self.address), (sorted(set(ids)),))
 
     def _select(self, columns: Sequence[str], condition: str) -> Composed:
         if not set(columns) <= set(COLUMNS):
             raise ValueError(f"columns must be of {COLUMNS}, got {columns}")
         # vector_send is the vector in PostgreSQL's own binary form: a tenth of the time of its text.
         wanted = ", ".join("vector_send(vector)" if name == "vector" else name for name in columns)
-        return _sql(f"SELECT {wanted} FROM {{}}{condition}", self.address)
+        return about_photos(f"SELECT {wanted} FROM {{}}{condition}", self.address)
 
     def _table(self, columns: Sequence[str], rows: list[tuple[Any, ...]]) -> pa.Table:
         import pyarrow as pa
@@ -194,7 +185,7 @@ class PostgresStore:
         arrays = []
         for name, column in zip(columns, values, strict=True):
             if name == "vector":
-                flat = pa.array(_numbers(column, self.card.size).ravel(), pa.float32())
+                flat = pa.array(sent_vectors(column, self.card.size).ravel(), pa.float32())
                 arrays.append(pa.FixedSizeListArray.from_arrays(flat, self.card.size))
             else:
                 arrays.append(pa.array(column, form.field(name).type))
@@ -212,51 +203,7 @@ class PostgresStore:
     @contextmanager
     def _connection(self) -> Iterator[Connection]:
         """The connection, made anew where the server went away in between."""
-        with self._lock, _told(self.address):
+        with self._lock, told(self.address):
             if self._kept is None or self._kept.closed or self._kept.broken:
-                self._kept = _connect(self.address)
+                self._kept = connect(self.address)
             yield self._kept
-
-
-def _numbers(column: Sequence[bytes], size: int) -> FloatArray:
-    """Vectors as ``vector_send`` writes them: two int16 of header, then big-endian float32."""
-    form = np.dtype([("header", ">i2", 2), ("numbers", ">f4", size)])
-    return np.frombuffer(b"".join(column), form)["numbers"].astype(np.float32)
-
-
-def _sql(statement: str, where: ServerAddress) -> Composed:
-    """A statement about the gallery's table, whose name goes in as an identifier, never as text."""
-    from psycopg import sql
-
-    return sql.SQL(statement).format(sql.Identifier(f"dprnet_photos_{where.name}"))
-
-
-def _connect(where: ServerAddress, *, vectors: bool = True) -> Connection:
-    try:
-        import psycopg
-        from pgvector.psycopg import register_vector
-    except ImportError:
-        raise MissingExtra(where, "galleries in PostgreSQL need psycopg: pip install 'dprnet[pgvector]'") from None
-    connection = psycopg.connect(
-        where.server, autocommit=True, connect_timeout=CONNECT_S, application_name="dprnet", client_encoding="utf8"
-    )
-    if vectors:
-        register_vector(connection)
-    return connection
-
-
-@contextmanager
-def _told(where: ServerAddress) -> Iterator[None]:
-    """What the client library raises, as one of our errors; the server's words never hold the password."""
-    try:
-        import psycopg
-    except ImportError:
-        raise MissingExtra(where, "galleries in PostgreSQL need psycopg: pip install 'dprnet[pgvector]'") from None
-    try:
-        yield
-    except psycopg.errors.DiskFull:
-        raise NoSpace(where, "no space left on the server; earlier data is intact") from None
-    except (psycopg.Error, UnicodeError) as error:
-        logger.debug("the store failed", exc_info=True)
-        text = json.dumps(" ".join(str(error).split())[:200], ensure_ascii=False)
-        raise BadGallery(where, f"the database cannot be used ({type(error).__name__}: {text})") from None

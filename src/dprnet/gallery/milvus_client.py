@@ -1,0 +1,85 @@
+"""Milvus's client: connections, collections, and its errors as ours."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+from urllib.parse import parse_qs, unquote, urlsplit
+
+from dprnet.core.errors import BadGallery, MissingExtra, NoSpace
+from dprnet.gallery.address import ServerAddress
+from dprnet.gallery.card import GalleryCard, parse_card
+
+logger = logging.getLogger(__name__)
+
+CALL_S = 60.0  # ours: how long one call to the server may last
+
+
+def collections(where: ServerAddress) -> tuple[str, str]:
+    """Names of a gallery's collections: rows, and commits."""
+    return f"dprnet_{where.name}", f"dprnet_{where.name}_commits"
+
+
+def make_collection(
+    client: Any, name: str, texts: Mapping[str, int], size: int, *, flag: str = "", number: str = ""
+) -> None:
+    """A new collection; one that a killed creation left behind goes."""
+    from pymilvus import DataType
+
+    client.drop_collection(name, timeout=CALL_S)
+    form = client.create_schema(auto_id=False, enable_dynamic_field=False)
+    form.add_field("key", DataType.VARCHAR, is_primary=True, max_length=128)
+    for text, length in texts.items():
+        form.add_field(text, DataType.VARCHAR, max_length=length)
+    if flag:
+        form.add_field(flag, DataType.BOOL)
+    if number:
+        form.add_field(number, DataType.INT64)
+    form.add_field("vector", DataType.FLOAT_VECTOR, dim=size)
+    index = client.prepare_index_params()
+    index.add_index("vector", index_type="FLAT", metric_type="IP")  # Milvus loads nothing without one
+    client.create_collection(name, schema=form, index_params=index, consistency_level="Strong", timeout=CALL_S)
+
+
+def stored_card(client: Any, where: ServerAddress) -> GalleryCard | None:
+    """The card of a gallery, or None where there is no gallery."""
+    _, commits = collections(where)
+    if not client.has_collection(commits, timeout=CALL_S):
+        return None
+    found = client.query(commits, filter="at == 0", output_fields=["note"], timeout=CALL_S)
+    return parse_card(found[0]["note"], where) if found else None
+
+
+def connect(where: ServerAddress) -> Any:
+    """A client of the server that an address names."""
+    from pymilvus import MilvusClient
+
+    parts = urlsplit(where.server)
+    tls = parse_qs(parts.query).get("tls", ["0"])[0] not in {"0", "false"}
+    return MilvusClient(
+        uri=f"{'https' if tls else 'http'}://{parts.hostname or '127.0.0.1'}:{parts.port or 19530}",
+        user=unquote(parts.username or ""),
+        password=unquote(parts.password or ""),
+        db_name=parts.path.strip("/"),
+        timeout=CALL_S,
+    )
+
+
+@contextmanager
+def told(where: ServerAddress) -> Iterator[None]:
+    """What the client library raises, as one of our errors."""
+    try:
+        import grpc
+        from pymilvus.exceptions import MilvusException
+    except ImportError:
+        raise MissingExtra(where, "galleries in Milvus need pymilvus: pip install 'dprnet[milvus]'") from None
+    try:
+        yield
+    except (MilvusException, grpc.RpcError) as error:
+        logger.debug("the store failed", exc_info=True)
+        text = " ".join(str(error).split())[:200]
+        if "No space left" in text or "disk quota" in text.lower():
+            raise NoSpace(where, "no space left on the server; earlier data is intact") from None
+        raise BadGallery(where, f"the server cannot be used ({type(error).__name__}: {text})") from None

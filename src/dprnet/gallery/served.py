@@ -1,0 +1,126 @@
+"""What a gallery answers from: the store that its name means, and the index of one version of it."""
+
+from __future__ import annotations
+
+import logging
+import threading
+
+from dprnet.core.errors import BadGallery, DprnetError, printable
+from dprnet.gallery import live
+from dprnet.gallery.address import shown
+from dprnet.gallery.engines import IndexConfig
+from dprnet.gallery.index import PhotoIndex
+from dprnet.gallery.store import TEXTS, VectorStore, store_class
+
+logger = logging.getLogger(__name__)
+
+
+class Served:
+    """A store and its index; moves on to newer ones when told, never in the middle of a search."""
+
+    def __init__(self, address: str, store: VectorStore, config: IndexConfig) -> None:
+        self.address = address
+        self.config = config
+        self.target = live.followed(address)
+        """The gallery that the address means, which is another one where the address is a live name."""
+        self.store = store
+        self._index: PhotoIndex | None = None
+        self._builder: threading.Thread | None = None
+        self._built: tuple[str, VectorStore, PhotoIndex] | None = None
+
+    @property
+    def index(self) -> PhotoIndex:
+        """What answers; built now where it is not there."""
+        if self._index is None:
+            self._index = indexed(self.store, self.config)
+        return self._index
+
+    @property
+    def index_if_built(self) -> PhotoIndex | None:
+        """What answers, or None where nothing was asked yet."""
+        return self._index
+
+    def changed(self) -> None:
+        """After a change through this object, its next search sees it."""
+        self._index = None
+
+    def refresh(self) -> bool:
+        """Let the next search see the newest version, and the gallery that a name means now; True where that moved."""
+        target = self._followed()
+        if target != self.target:
+            self._move(target, opened(target, self.store.card.embedder), None)
+            return True
+        moved = self._index is not None and self._index.version != self.store.version
+        if moved:
+            self._index = None
+        return moved
+
+    def close(self) -> None:
+        """Let go of files, connections and memory."""
+        if self._builder is not None:
+            self._builder.join()
+        if self._built is not None:
+            self._built[1].close()
+        self._index = self._built = self._builder = None
+        self.store.close()
+
+    def _followed(self) -> str:
+        """The gallery that the name means now; the old one where the new one is of another embedder."""
+        target = live.followed(self.address)
+        if target != self.target:
+            other = store_class(target).open(target)
+            other.close()
+            if other.card.embedder != self.store.card.embedder:
+                logger.warning("%s now means a gallery of another embedder; load that bundle to follow", self.address)
+                return self.target
+        return target
+
+    def _move(self, target: str, store: VectorStore, index: PhotoIndex | None) -> None:
+        old, self.target, self.store, self._index = self.store, target, store, index
+        old.close()
+
+    def refresh_beside(self) -> bool:
+        """As :meth:`refresh`, but the next index is built in a thread; True when searches have moved on to it."""
+        building = self._builder is not None and self._builder.is_alive()  # asked first: done then means built
+        if self._built is not None:
+            built, self._built, self._builder = self._built, None, None
+            self._move(*built)
+            return True
+        target = self._followed()
+        current = target == self.target and self._index is not None and self._index.version == self.store.version
+        if not current and not building:
+            self._builder = threading.Thread(target=self._build, args=(target,), name="gallery index", daemon=True)
+            self._builder.start()
+        return False
+
+    def _build(self, target: str) -> None:
+        """In a thread: the next index, over a store of its own."""
+        try:
+            store = opened(target, self.store.card.embedder)
+            self._built = (target, store, indexed(store, self.config))
+        except DprnetError as error:  # the old index goes on; the next refresh tries again
+            logger.warning("the new index of %s could not be built: %s", shown(self.address), error)
+
+
+def opened(address: str, embedder: str | None) -> VectorStore:
+    """The store at an address.
+
+    Raises:
+        BadGallery: it was built by another embedder than the one named, or cannot be used.
+    """
+    store = store_class(address).open(address)
+    if embedder is not None and embedder != store.card.embedder:
+        store.close()
+        raise BadGallery(
+            shown(address),
+            f"built by the embedder {printable(store.card.embedder, 80)}, loaded is {printable(embedder, 80)}; "
+            f"load that bundle, or rebuild with `dprnet index CATALOGUE` into another folder",
+            reason="other_embedder",
+        )
+    return store
+
+
+def indexed(store: VectorStore, config: IndexConfig) -> PhotoIndex:
+    """The newest version of a store, ready to be searched."""
+    version, rows = store.read([*TEXTS, "vector"])
+    return PhotoIndex(version, rows, store.card.size, config)
