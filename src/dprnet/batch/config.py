@@ -1,0 +1,32 @@
+"""Settings of a run over many videos."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from dprnet.core.config import Settings
+
+
+class BatchConfig(Settings):
+    """What is done to each video, and what a video may cost."""
+
+    bundle: str = "tiny"
+    gallery: str = ""
+    device: str = "cpu"
+    every: str = "0.5s"  # ours: as a single search
+    items: int = Field(default=5, ge=1, le=100)  # ours: as a single search
+    fallback: Literal["best"] | None = None
+    full: bool = False  # ours: a whole report of every video is a hundred times the size of its matches
+
+    workers: int = Field(default=1, ge=0)  # ours: networks use several cores by themselves; 0 is this process
+    item_s: float = Field(default=1800.0, gt=0)  # ours: seconds on the wall a video may take
+    item_mb: int = Field(default=8192, ge=64)  # ours: memory a worker may hold
+    attempts: int = Field(default=2, ge=1)  # ours: a worker may die of something else than its video
+    block: int = Field(default=64, ge=1)  # ours: videos a Parquet file
+    start_s: float = Field(default=600.0, gt=0)  # ours: seconds a worker may take to load its networks
+
+    def matters(self) -> dict[str, object]:
+        """The settings that a result depends on."""
+        return {name: getattr(self, name) for name in ("every", "items", "fallback", "gallery", "full")}

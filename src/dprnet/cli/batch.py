@@ -1,0 +1,46 @@
+"""``dprnet batch VIDEOS``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from dprnet.cli.common import BundleOption, DeviceOption, EveryOption, OutOption
+
+
+def batch(
+    videos: Annotated[list[Path], typer.Argument(metavar="VIDEOS...", help="Videos, folders, or .txt lists of them.")],
+    out: OutOption,
+    gallery: Annotated[str, typer.Option("--gallery", help="Gallery to search in: folder or address.")] = "",
+    every: EveryOption = "0.5s",
+    items: Annotated[int, typer.Option("--items", min=1, max=100, help="Items a garment gets at most.")] = 5,
+    fallback: Annotated[
+        Literal["best"] | None, typer.Option("--fallback", help="best: also match garments without a good view.")
+    ] = None,
+    full: Annotated[bool, typer.Option("--full", help="Also keep the whole report of every video.")] = False,
+    workers: Annotated[int, typer.Option("--workers", min=0, help="Processes; 0 is this one, without limits.")] = 1,
+    item_s: Annotated[float, typer.Option("--item-s", help="Seconds a video may take.")] = 1800.0,
+    item_mb: Annotated[int, typer.Option("--item-mb", min=64, help="Memory its worker may hold, in MB.")] = 8192,
+    attempts: Annotated[int, typer.Option("--attempts", min=1, help="Times a video is tried.")] = 2,
+    block: Annotated[int, typer.Option("--block", min=1, help="Videos a Parquet file.")] = 64,
+    again: Annotated[bool, typer.Option("--again", help="Also search those that failed before.")] = False,
+    bundle: BundleOption = "tiny",
+    device: DeviceOption = "cpu",
+) -> int:
+    """Search many videos; results in Parquet, a run that was stopped goes on when it is called again."""
+    from dprnet.batch import BatchConfig, find_videos, run_batch
+    from dprnet.core.config import parse_settings
+    from dprnet.core.errors import printable
+    from dprnet.core.progress import on_stderr
+
+    searching = {"bundle": bundle, "gallery": gallery, "device": device, "every": every, "items": items}
+    kept = {"fallback": fallback, "full": full, "block": block}
+    limits = {"workers": workers, "item_s": item_s, "item_mb": item_mb, "attempts": attempts}
+    config = parse_settings(searching | kept | limits, BatchConfig, "batch")
+    done = run_batch(find_videos(videos), out, config, again=again, progress=on_stderr())
+    typer.echo(f"{out}: {done.searched} videos searched, {done.already} were done, {len(done.bad)} failed")
+    for path, reason in done.bad[:20]:
+        typer.echo(f"  {printable(path)}: {reason}", err=True)
+    return 3 if done.bad else 0
