@@ -6,7 +6,7 @@ import datetime
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from dprnet.core.errors import BadGallery, MissingFile
 from dprnet.core.records import FloatArray, Match
@@ -257,9 +257,9 @@ class Gallery:
         rows = index.rows.filter(index.columns.passing(where)) if where.strip() else index.rows
         yield from row_items(rows.to_pylist())
 
-    def contents(self, item_ids: Iterable[str]) -> list[dict[str, object]]:
+    def contents(self, item_ids: Iterable[str]) -> list[dict[str, Any]]:
         """Every row of some items as the store holds it, vectors and thumbnails too."""
-        rows: list[dict[str, object]] = self._store.read([*TEXTS, "vector", "thumbnail"], item_ids)[1].to_pylist()
+        rows: list[dict[str, Any]] = self._store.read([*TEXTS, "vector", "thumbnail"], item_ids)[1].to_pylist()
         return rows
 
     def texts(self) -> list[dict[str, str]]:
