@@ -102,3 +102,12 @@ def test_instances_beside_their_rivals(moving_square, random_bundle, tmp_path, c
     assert (found["videos"], found["methods"][0]["behind_first"]) == (1, None)
     assert found["views"] >= len(known)
     assert (tmp_path / "curves.png").stat().st_size > 10_000
+
+
+def test_retrieval_on_deepfashion2(deepfashion2, random_bundle, capsys):
+    arguments = ["evaluate", "retrieval", str(deepfashion2), "--split", "validation", "--bundle", str(random_bundle)]
+    detected, true = figures(capsys, arguments)
+    assert (detected["boxes"], true["boxes"]) == ("detected", "true")
+    assert detected["queries"] == true["queries"] == true["answered"] == true["gallery"] == 4
+    assert set(true["recall"]) == {"1", "5", "10", "15", "20"}
+    assert true["recall"]["5"]["value"] == 1.0  # four boxes in the gallery

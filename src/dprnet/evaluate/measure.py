@@ -26,6 +26,7 @@ from dprnet.data.world.difficulty import Difficulty, difficulty
 from dprnet.detect import Detector
 from dprnet.embed.embedder import Embedder
 from dprnet.evaluate.calibrate import Calibration, calibrate_picking, save_picking
+from dprnet.evaluate.deepfashion2 import DeepFashion2Figures, evaluate_deepfashion2
 from dprnet.evaluate.detection import DetectionFigures, evaluate_detection, front_back
 from dprnet.evaluate.detection.instances import (
     InstanceFigures,
@@ -67,7 +68,7 @@ def labelled_images(data: Path, split: str) -> Sequence[LabelledImage]:
     """
     if data.is_file() or (data / "annotations").is_dir():
         return read_coco(data)
-    if any((data / name / "annos").is_dir() for name in (split, ".")):
+    if _is_deepfashion2(data, split):
         return DeepFashion2(data, split)
     if not (data / META).is_file():
         return ccp.labelled_images(data, split)
@@ -75,6 +76,10 @@ def labelled_images(data: Path, split: str) -> Sequence[LabelledImage]:
     if not images:
         raise BadDataset(data, "holds no single frames; make a set of stills, or measure picking on its videos")
     return images
+
+
+def _is_deepfashion2(data: Path, split: str) -> bool:
+    return any((data / name / "annos").is_dir() for name in (split, "."))
 
 
 def measure_instances(
@@ -120,9 +125,16 @@ def measure_instances(
 
 def measure_retrieval(
     bundle: Bundle, data: Path, *, split: str = "test", device: str = "cpu"
-) -> tuple[RetrievalFigures, ...]:
-    """Recall of garments in shop photos: a set's true views, or the real catalogue's other views beside the floor."""
+) -> tuple[RetrievalFigures | DeepFashion2Figures, ...]:
+    """Recall of garments in shop photos: a set's true views, or the real catalogue's other views beside the floor.
+
+    On DeepFashion2 by its own protocol, from detected and from true boxes.
+    """
     embedder = Embedder.from_bundle(bundle, device=device)
+    if _is_deepfashion2(data, split):
+        images = DeepFashion2(data, split)
+        detectors = (Detector.from_bundle(bundle, device=device), None)
+        return tuple(evaluate_deepfashion2(images, embedder, detector) for detector in detectors)
     if not (data / META).is_file():
         floor = luma_figures(Floor(data / "weights" / Path(WEIGHTS).name), data, split)
         return (*luma_figures(embedder, data, split), *(replace(one, name=f"floor, {one.name}") for one in floor))

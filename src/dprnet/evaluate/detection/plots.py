@@ -39,20 +39,21 @@ def plot_instances(figures: InstanceFigures, path: Path) -> None:
     """
     figure = _figure(13, 4.2)
     left, middle, right = figure.subplots(1, 3)
-    for method, style in zip(figures.methods, STYLES * len(figures.methods), strict=False):
+    for number, method in enumerate(figures.methods):
+        style, colour = STYLES[number % len(STYLES)], f"C{number}"
         if method.roc:
             false, true = zip(*method.roc, strict=True)
-            left.plot(false, true, style, label=f"{method.name}, area {method.auc:.3f}")
+            left.plot(false, true, style, color=colour, label=f"{method.name}, area {method.auc:.3f}")
         cuts = [point.cut for point in method.curve]
-        (line,) = middle.plot(cuts, [point.f1 for point in method.curve], style, label=method.name)
-        right.plot(cuts, [point.adjusted_rand for point in method.curve], style, color=line.get_color())
+        middle.plot(cuts, [point.f1 for point in method.curve], style, color=colour, label=method.name)
+        right.plot(cuts, [point.adjusted_rand for point in method.curve], style, color=colour)
         for axis in (middle, right):
-            axis.axvline(method.cut, linestyle=style, color=line.get_color(), linewidth=0.8, alpha=0.6)
+            axis.axvline(method.cut, linestyle=style, color=colour, linewidth=0.8, alpha=0.6)
     left.set(xlabel="pairs of two garments below the distance", ylabel="pairs of one garment below it")
     middle.set(xlabel="cut: distance (tracker: overlap); thin line: fitted", ylabel="clustering F1", ylim=(0, 1.02))
     right.set(xlabel="cut", ylabel="adjusted Rand index", ylim=(-0.02, 1.02))
-    for axis in (left, middle):
-        axis.legend(loc="lower right", fontsize="small")
+    left.legend(loc="lower right", fontsize="small")
+    right.legend(*middle.get_legend_handles_labels(), loc="best", fontsize="small")
     for axis in (left, middle, right):
         axis.grid(alpha=0.3)
     figure.suptitle(f"Telling garments apart: {figures.views} views in {figures.videos} videos")
@@ -67,6 +68,8 @@ def _reliability(axis: Any, branch: BranchFigures, title: str) -> None:
     axis.plot([bar.score for bar in full], [bar.good for bar in full], "o", markersize=4)
     for bar in full:
         axis.annotate(str(bar.boxes), ((bar.low + bar.high) / 2, 0.01), ha="center", fontsize=7)
+    if not full:
+        axis.text(0.5, 0.5, "no labels", ha="center", color="0.4")
     axis.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="score", ylabel="truly so")
     axis.set_title(f"{title}, calibration error {branch.calibration_error:.3f}", fontsize=10)
 
