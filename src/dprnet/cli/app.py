@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 
 from dprnet import __version__
-from dprnet.cli import batch, calibrate, check, demo, evaluate, index, search, serve, train, world
+from dprnet.cli import batch, calibrate, check, demo, evaluate, gallery, index, search, serve, train, world
 from dprnet.core.errors import DprnetError
 
 DONE, MENDABLE, INTERRUPTED = 0, 2, 130
@@ -32,6 +32,7 @@ app.command("demo")(demo.demo)
 app.command("index")(index.index)
 app.command("search")(search.search)
 app.command("batch")(batch.batch)
+app.add_typer(gallery.app, name="gallery")
 app.command("check")(check.check)
 app.command("serve")(serve.serve)
 app.add_typer(train.app, name="train")
