@@ -97,6 +97,14 @@ class ServiceConfig(Settings):
         """The table of jobs."""
         return self.folder / "jobs.sqlite"
 
+    def gallery_paths(self) -> dict[str, Path]:
+        """Where each gallery is: those that were named, and those made through the service."""
+        from dprnet.gallery import CARD
+
+        own = self.folder / "galleries"
+        made = {path.parent.name: path.parent for path in own.glob(f"*/{CARD}") if re.fullmatch(NAME, path.parent.name)}
+        return dict(sorted((made | self.galleries).items()))
+
     def job_folder(self, job_id: str) -> Path:
         """Where the media and results of a job are."""
         return self.folder / "jobs" / job_id

@@ -18,23 +18,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from dprnet.service.schema import connect
+from dprnet.service.schema import CANCEL_LOST, CLAIM, GIVE_UP, connect
 
 State = Literal["queued", "running", "done", "failed", "cancelled"]
 FINAL = ("done", "failed", "cancelled")
-
-_CANCEL_LOST = """
-    UPDATE jobs SET state = 'cancelled', revision = revision + 1
-    WHERE cancel AND state = 'running' AND lease_until_s < ?"""
-_GIVE_UP = """
-    UPDATE jobs SET state = 'failed', code = 'worker_lost', revision = revision + 1,
-        sentence = name || ': the worker died ' || attempts || ' times on this video, so it was given up'
-    WHERE attempts >= ? AND state = 'running' AND lease_until_s < ?"""
-_CLAIM = """
-    UPDATE jobs SET state = 'running', attempts = attempts + 1, lease = ?, lease_until_s = ?, live = '{}',
-        revision = revision + 1
-    WHERE id = (SELECT id FROM jobs WHERE state = 'queued' OR (state = 'running' AND lease_until_s < ?)
-        ORDER BY created_s, id LIMIT 1) RETURNING *"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,9 +190,9 @@ class Jobs:
         """
         now, word = time.time(), secrets.token_hex(16)
         with self.writing() as db:
-            db.execute(_CANCEL_LOST, (now,))
-            db.execute(_GIVE_UP, (attempts, now))
-            row = db.execute(_CLAIM, (word, now + lease_s, now)).fetchone()
+            db.execute(CANCEL_LOST, (now,))
+            db.execute(GIVE_UP, (attempts, now))
+            row = db.execute(CLAIM, (word, now + lease_s, now)).fetchone()
         return None if row is None else Lease(_job(row), word)
 
     def hold(self, lease: Lease, lease_s: float, live: Mapping[str, Any] | None = None) -> bool:

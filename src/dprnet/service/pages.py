@@ -39,6 +39,7 @@ STATIC = {
 }
 PAGE = 36  # ours: items at once; a few screens on a phone
 RECENT = 8
+IMAGE_ITEMS = 5  # ours: a row
 
 router = APIRouter(default_response_class=HTMLResponse)
 
@@ -97,7 +98,7 @@ async def image_found(
         raise Problem(422, "empty", "image: choose a file first")
     answer = await service.searcher.alone(
         lambda: service.searcher.search(
-            data, "image", service.shelves, gallery, items=10, where="", box=None, whole=whole
+            data, "image", service.shelves, gallery, items=IMAGE_ITEMS, where="", box=None, whole=whole
         )
     )
     return _page("image_found.html.j2", service, "image", answer=SearchOut.of(answer, gallery))

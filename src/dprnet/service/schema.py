@@ -1,4 +1,4 @@
-"""The tables on disk, and how an older file becomes a newer one."""
+"""The tables on disk, how an older file becomes a newer one, and how a job is taken."""
 
 from __future__ import annotations
 
@@ -47,6 +47,19 @@ STEPS = (
     );
     """,
 )
+# What a worker asks before it works: in one transaction, in this order.
+CANCEL_LOST = """
+    UPDATE jobs SET state = 'cancelled', revision = revision + 1
+    WHERE cancel AND state = 'running' AND lease_until_s < ?"""
+GIVE_UP = """
+    UPDATE jobs SET state = 'failed', code = 'worker_lost', revision = revision + 1,
+        sentence = name || ': the worker died ' || attempts || ' times on this video, so it was given up'
+    WHERE attempts >= ? AND state = 'running' AND lease_until_s < ?"""
+CLAIM = """
+    UPDATE jobs SET state = 'running', attempts = attempts + 1, lease = ?, lease_until_s = ?, live = '{}',
+        revision = revision + 1
+    WHERE id = (SELECT id FROM jobs WHERE state = 'queued' OR (state = 'running' AND lease_until_s < ?)
+        ORDER BY created_s, id LIMIT 1) RETURNING *"""
 BUSY_S = 30.0
 
 

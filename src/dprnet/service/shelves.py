@@ -17,7 +17,7 @@ from dprnet.core.errors import BadGallery, DprnetError, MissingFile
 from dprnet.core.images import ImageLimits, jpeg_bytes, read_image, shrink
 from dprnet.core.records import Match
 from dprnet.embed.embedder import Embedder
-from dprnet.gallery import CARD, Gallery, Item
+from dprnet.gallery import Gallery, Item
 from dprnet.service.config import NAME, ServiceConfig
 
 PHOTO_SIDE = 1024  # ours: pixels of the longer side of a photo that was added; more helps neither page nor embedder
@@ -37,13 +37,6 @@ class Shelf:
     """Made by the embedder of the service's bundle."""
 
 
-def gallery_paths(config: ServiceConfig) -> dict[str, Path]:
-    """Where each gallery is: those that were named, and those made through the service."""
-    own = config.folder / "galleries"
-    made = {path.parent.name: path.parent for path in own.glob(f"*/{CARD}") if re.fullmatch(NAME, path.parent.name)}
-    return dict(sorted((made | config.galleries).items()))
-
-
 class Shelves:
     """Open galleries. One thread at a time works on each; a search sees the newest version."""
 
@@ -56,7 +49,7 @@ class Shelves:
 
     def names(self) -> list[str]:
         """All of them."""
-        return list(gallery_paths(self._config))
+        return list(self._config.gallery_paths())
 
     @contextmanager
     def gallery(self, name: str) -> Iterator[Gallery]:
@@ -66,7 +59,7 @@ class Shelves:
             MissingFile: no gallery of this name.
             BadGallery: damaged, or of another embedder.
         """
-        path = gallery_paths(self._config).get(name)
+        path = self._config.gallery_paths().get(name)
         if path is None:
             known = ", ".join(self.names()) or "none yet"
             raise MissingFile(f"gallery {name[:80]}", f"there is no such gallery; there are: {known}")
@@ -101,7 +94,7 @@ class Shelves:
                 return Shelf(name, len(found), found.version, found.embedder, True)
         except BadGallery as refused:
             try:
-                with Gallery.open(gallery_paths(self._config)[name]) as other:
+                with Gallery.open(self._config.gallery_paths()[name]) as other:
                     return Shelf(name, len(other), other.version, other.embedder, False)
             except DprnetError:
                 raise refused from None
@@ -123,7 +116,7 @@ class Shelves:
                 f"gallery {name[:80]}", "a name is up to 64 letters, digits, '.', '-' and '_'", reason="name"
             )
         with self._lock:
-            if name in gallery_paths(self._config):
+            if name in self._config.gallery_paths():
                 raise BadGallery(f"gallery {name}", "there is one of this name", reason="exists")
             Gallery.create(self._config.folder / "galleries" / name, embedder=self._embedder, size=self._size).close()
         return self.one(name)

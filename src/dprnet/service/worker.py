@@ -22,7 +22,6 @@ from dprnet.service.config import ServiceConfig
 from dprnet.service.jobs import Jobs, Lease
 from dprnet.service.live import Given, Live, watched
 from dprnet.service.results import write_result
-from dprnet.service.shelves import gallery_paths
 
 IDLE_S = 0.25  # ours: how soon a worker sees a new job; a look costs a tenth of a millisecond
 TELL_S = 0.5  # ours: how often a running job is told of
@@ -69,7 +68,7 @@ class Worker:
         request = job.request
         shop = copy.copy(self.shop)
         if request["gallery"]:
-            paths = gallery_paths(self.config)
+            paths = self.config.gallery_paths()
             if request["gallery"] not in paths:
                 raise MissingFile(f"gallery {request['gallery']}", "is no longer there; send the video again")
             shop = shop.in_gallery(paths[request["gallery"]])
