@@ -144,7 +144,7 @@ def _bundle(path: Path) -> Checked:
 
 
 def _recipe(path: Path) -> Checked:
-    from dprnet.core.config import load_recipe
+    from dprnet.core.config import Settings, load_recipe
     from dprnet.train.detector import DetectorRecipe
     from dprnet.train.embedder import EmbedderRecipe
     from dprnet.train.methods.recipe import Table2Recipe
@@ -154,7 +154,7 @@ def _recipe(path: Path) -> Checked:
     except (OSError, ValueError):
         keys = set()
     # The kind that knows most of its keys; load_recipe then says what is wrong with the rest.
-    kinds = (DetectorRecipe, EmbedderRecipe, Table2Recipe)
+    kinds: tuple[type[Settings], ...] = (DetectorRecipe, EmbedderRecipe, Table2Recipe)
     kind = min(kinds, key=lambda one: len(keys - set(one.model_fields)))
     if kind is Table2Recipe:
         table = load_recipe(path, Table2Recipe)

@@ -38,7 +38,8 @@ def test_it_looks_where_something_is_and_at_what_the_target_shares(network):
     assert norm[0].sum() == 2
     red = attention(network, images, torch.tensor([[1.0, 0.0, 0.0]]))
     assert red[0, 0, 0] == 1
-    assert red[0].sum() == 1
+    assert red[0, 3, 3] == 0  # blue speaks against it
+    torch.testing.assert_close(red[0, 1:3], torch.full((2, 4), 0.5))  # nothing speaks neither way
 
 
 def test_nothing_to_see_is_no_attention_and_the_network_stays_as_it_was(network):

@@ -16,8 +16,9 @@ def attention(network: EmbedderNetwork, images: Tensor, targets: Tensor | None =
     """How much each cell of the last feature map counts, (B, h, w) in [0, 1], the largest of each image 1.
 
     Without targets: the length of the cell's features (activation norm), what the pooling averages over. With targets:
-    how much the cell adds to the similarity with another vector (Grad-CAM, Selvaraju et al. 2017); cells that speak
-    against it are 0. A network that counts colours counts them beside this map, which therefore tells only of shapes.
+    how much the cell adds to the similarity with another vector (Grad-CAM, Selvaraju et al. 2017), from 0 for the cell
+    that adds least (or takes most away) to 1; the source cuts at no contribution, but an fc that centres its features
+    can make all of them negative. Colours that a network counts beside this map are not in it.
 
     Args:
         network: in evaluation mode.
@@ -34,8 +35,10 @@ def attention(network: EmbedderNetwork, images: Tensor, targets: Tensor | None =
                 strength = last.norm(dim=1)
             else:
                 (slope,) = torch.autograd.grad((vectors * targets).sum(), last)
-                strength = (slope.mean(dim=(2, 3), keepdim=True) * last).sum(dim=1).clamp_min(0)
+                strength = (slope.mean(dim=(2, 3), keepdim=True) * last).sum(dim=1)
+                strength = strength - strength.amin(dim=(1, 2), keepdim=True)
     finally:
         hook.remove()
     strength = strength.detach().float()
-    return strength / strength.amax(dim=(1, 2), keepdim=True).clamp_min(1e-12)
+    share: Tensor = strength / strength.amax(dim=(1, 2), keepdim=True).clamp_min(1e-12)
+    return share

@@ -11,7 +11,6 @@ from pydantic import Field, field_validator
 from dprnet.core.config import Settings
 from dprnet.core.errors import BadRecipe
 from dprnet.data.photo_batch import BatchAugmentSettings
-from dprnet.embed.backbone import BatchNorm
 from dprnet.train.methods.attention import Vam, VamSettings
 from dprnet.train.methods.base import Method, Trunk
 from dprnet.train.methods.ensemble import Dreml, DremlSettings
@@ -68,7 +67,7 @@ class TrunkSettings(Settings):
     backbone: Literal["mobilenet_v2", "resnet50"] = "mobilenet_v2"  # ours; the paper does not state it
     size: int = Field(default=256, ge=2, le=8192)  # ours, as in the embedder
     image_size: int = Field(default=128, ge=32, le=1024)  # ours, as in the embedder
-    batch_norm: BatchNorm = "folded"  # ours; for weights that come without statistics
+    batch_norm: Literal["folded", "frozen", "live"] = "folded"  # ours; for weights that come without statistics
     start: str = "$DPRNET_DATA/weights/mobilenet_v2_imagenet.safetensors"  # ImageNet; none: random
 
 
