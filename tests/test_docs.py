@@ -53,7 +53,7 @@ def test_commands_exist(page: Path, capsys):
             assert set(words[1:]) <= goals, f"{page.name}: {' '.join(words)}"
             continue
         verbs = [word for word in words[1:3] if re.fullmatch(r"[a-z-]+", word)]
-        depth = 2 if verbs[0] in {"train", "evaluate", "calibrate", "world"} else 1
+        depth = 2 if verbs[0] in {"train", "evaluate", "calibrate", "world", "annotate"} else 1
         assert run([*verbs[:depth], "--help"]) == 0, f"{page.name}: {' '.join(words)}"
         known = set(re.findall(r"(?<![\w-])--?[a-z][a-z-]*", capsys.readouterr().out))
         used = {word.partition("=")[0] for word in words if word.startswith("-")}

@@ -179,7 +179,7 @@ class Known(ViewVectors):
     def __call__(self, video: str, frame_index: Array, boxes_xyxy: Array) -> Array:
         if not len(frame_index):
             return np.zeros((0, 4), np.float32)
-        if (boxes_xyxy == WHOLE_FRAME).all():
+        if (boxes_xyxy == WHOLE_FRAME).all(axis=1).any():  # also where all of a video is asked for at once
             return unit(*np.tile([1, 1, 1, 1], (len(frame_index), 1)))
         truth = self.by_name[video].truth
         rows = truth.views(replace(self.by_name[video].detections, **_placed(self.by_name[video], boxes_xyxy)))
@@ -204,7 +204,8 @@ def test_recall_of_a_comparison_by_hand(seen: Callable[..., Seen]) -> None:
 
     class Six(Known):
         def whole_frames(self, video: str, frame_index: Array) -> Array:
-            return unit(*np.tile([3.0, 2, 1, 0, 0, 0], (len(frame_index), 1)))
+            one = unit([3.0, 2, 1, 0, 0, 0])
+            return np.tile(one, (len(frame_index), 1))
 
     vectors = Six(videos, looks)
     frames = {video.truth.name: np.unique(video.detections.frame_index) for video in videos}
@@ -214,6 +215,8 @@ def test_recall_of_a_comparison_by_hand(seen: Callable[..., Seen]) -> None:
     for name in ("DPRNet", "Avg", "Avg-desc", "Max", "Last", "Oracle best view"):
         assert ranks.ranks[name].tolist() == [[1, 2, 1, 1, 1, 1]], name
     assert ranks.ranks["Whole-frame mean"].tolist() == [[1, 2, 3, 4, 5, 6]]
+    best = compare_methods(videos, frames, vectors, shelf, GOOD, {"DPRNet": [baselines.dprnet]}, best_only=True)
+    assert best.ranks["DPRNet"].tolist() == ranks.ranks["DPRNet"].tolist()
     assert ranks.recall("DPRNet", 1).value == pytest.approx(5 / 6)
     assert ranks.recall("Whole-frame mean", 2).value == pytest.approx(2 / 6)
     assert ranks.difference("DPRNet", "Whole-frame mean", 1).value == pytest.approx(4 / 6)

@@ -217,3 +217,32 @@ def test_tracklets_are_our_clusters_with_their_items(seen: Any) -> None:
     first = next(one for one in found if one.item == "item0-0")
     assert len(first.photos) == 2
     assert (np.diff(first.vectors[:, 0]) > 0).all()
+
+
+def test_tracklets_of_single_frames(tmp_path: Path) -> None:
+    from dprnet.core.progress import SILENT
+    from dprnet.data.shopset import ShopSetWriter
+    from dprnet.evaluate.tracklets import tracklets_of_stills
+
+    writer = ShopSetWriter(tmp_path, {"name": "s", "split": "train"})
+    for frame in range(3):
+        image = np.zeros((40, 60, 3), np.uint8)
+        image[:, :30], image[:, 30:] = (50 * (frame + 1), 0, 0), (0, 0, 200)
+        writer.add_still("a", frame, image, quality=95)
+        writer.add_view("a", frame, 1, (2, 2, 28, 38), viewpoint=0)
+        writer.add_view("a", frame, 2, (32, 2, 58, 38), viewpoint=0)
+    writer.add_instance("a", 1, 0, "A1")
+    writer.add_instance("a", 2, 0, None)
+    shopset = writer.finish()
+
+    class Colours:
+        identity, size = "c", 3
+
+        def __call__(self, images: Any) -> FloatArray:
+            return np.stack([image.reshape(-1, 3).mean(axis=0) for image in images]).astype(np.float32)
+
+    shelf = Shelf(("A1", "A2"), np.eye(3, dtype=np.float32), np.array([0, 2]))
+    (found,) = tracklets_of_stills(shopset.stills(), {1: "A1"}, Colours(), shelf, SILENT)
+    assert found.item == "A1"
+    assert len(found.photos) == 2
+    np.testing.assert_allclose(found.vectors[:, 0], [50, 100, 150], atol=4)

@@ -14,7 +14,21 @@ from typing import Annotated
 import typer
 
 from dprnet import __version__
-from dprnet.cli import batch, calibrate, check, demo, evaluate, gallery, index, search, serve, train, world
+from dprnet.cli import (
+    annotate,
+    batch,
+    calibrate,
+    check,
+    demo,
+    evaluate,
+    gallery,
+    index,
+    reproduce,
+    search,
+    serve,
+    train,
+    world,
+)
 from dprnet.core.errors import DprnetError
 
 DONE, MENDABLE, INTERRUPTED = 0, 2, 130
@@ -39,6 +53,8 @@ app.add_typer(train.app, name="train")
 app.add_typer(evaluate.app, name="evaluate")
 app.add_typer(calibrate.app, name="calibrate")
 app.add_typer(world.app, name="world")
+app.add_typer(annotate.app, name="annotate")
+app.command("reproduce")(reproduce.reproduce)
 
 
 def _version(wanted: bool) -> None:

@@ -8,16 +8,16 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from dprnet.core.classes import COARSE_CLASSES
 from dprnet.core.progress import Progress, Silent
 from dprnet.core.records import FloatArray, IntArray
 from dprnet.evaluate.baselines import Method, Views, rank
 from dprnet.evaluate.bootstrap import Interval, difference_interval, ratio_interval
 from dprnet.evaluate.groups import Group, Grouping, answering, groups_of
+from dprnet.evaluate.metrics import class_name
 from dprnet.evaluate.seen import Seen
 from dprnet.evaluate.shelf import Shelf
 from dprnet.evaluate.tracker import TrackConfig
-from dprnet.evaluate.views import ViewVectors
+from dprnet.evaluate.views import WHOLE_FRAME, ViewVectors
 from dprnet.pick import PickConfig
 
 MISSED = 0  # the rank of a right item for which nothing was asked
@@ -66,7 +66,7 @@ class Ranks:
     def per_class(self, method: str, k: int) -> dict[str, Interval]:
         """Recall@K of each class that occurs."""
         labels = sorted({garment.label for garment in self.garments})
-        return {COARSE_CLASSES[label]: self.recall(method, k, label=label) for label in labels}
+        return {class_name(label): self.recall(method, k, label=label) for label in labels}
 
     def _sums(
         self, method: str, k: int, asked_only: bool, label: int | None
@@ -91,6 +91,7 @@ def compare_methods(
     methods: Mapping[str, Sequence[Method]],
     *,
     grouping: Grouping = "picked",
+    best_only: bool = False,
     tracking: TrackConfig | None = None,
     progress: Progress | None = None,
 ) -> Ranks:
@@ -104,6 +105,7 @@ def compare_methods(
         config: how to pick; the same filter and clusters for all methods.
         methods: by name; several of one name are its seeds.
         grouping: see :data:`dprnet.evaluate.groups.Grouping`.
+        best_only: embed only the best view of each group: all that DPRNet alone needs.
         tracking: of the grouping ``tracks``.
         progress: shows the videos done.
     """
@@ -113,11 +115,16 @@ def compare_methods(
     for video in (progress or Silent()).track(seen, f"comparing on {grouping}", len(seen)):
         groups = groups_of(video, config, grouping, frames[video.truth.name], tracking)
         answers = answering(groups, video.detections)
-        for garment in garments_of(video):
+        if best_only:
+            answers = {number: Group(one.rows[[one.best]], 0, number) for number, one in answers.items()}
+        looked = frames[video.truth.name] if NO_DETECTOR & methods.keys() else np.zeros(0, np.int64)
+        wanted = garments_of(video)
+        _embed_at_once(video, [answers[one.instance] for one in wanted if one.instance in answers], looked, vectors)
+        for garment in wanted:
             garments.append(garment)
             group = answers.get(garment.instance)
             asked.append(group is not None)
-            views = _views(video, group, frames[video.truth.name], vectors, shelf, "Whole-frame mean" in methods)
+            views = _views(video, group, looked, vectors, shelf)
             right = [shelf.index(item) for item in garment.right]
             for name, seeds in methods.items():
                 deaf = group is None and name not in NO_DETECTOR
@@ -140,15 +147,21 @@ def garments_of(video: Seen) -> list[Garment]:
     ]
 
 
-def _views(
-    video: Seen, group: Group | None, frames: IntArray, vectors: ViewVectors, shelf: Shelf, whole: bool
-) -> Views:
+def _embed_at_once(video: Seen, groups: Sequence[Group], looked: IntArray, vectors: ViewVectors) -> None:
+    """Everything that will be asked of a video, so that it is decoded once."""
+    rows = np.concatenate([np.zeros(0, np.int64), *(group.rows for group in groups)])
+    frames = np.concatenate([video.detections.frame_index[rows], looked])
+    boxes = np.concatenate([video.detections.boxes_xyxy[rows], np.tile(WHOLE_FRAME, (len(looked), 1))])
+    vectors(video.truth.name, frames, boxes)
+
+
+def _views(video: Seen, group: Group | None, looked: IntArray, vectors: ViewVectors, shelf: Shelf) -> Views:
     name, found = video.truth.name, video.detections
     rows = group.rows if group else np.zeros(0, np.int64)
     return Views(
         vectors=vectors(name, found.frame_index[rows], found.boxes_xyxy[rows]),
         scores=found.scores[rows],
         best=group.best if group else 0,
-        frames=vectors.whole_frames(name, frames) if whole else np.zeros((0, shelf.vectors.shape[1]), np.float32),
+        frames=vectors.whole_frames(name, looked),
         shelf=shelf,
     )

@@ -14,11 +14,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from dprnet.core.records import FloatArray, IntArray
+from dprnet.core.images import cut_out, read_image
+from dprnet.core.progress import Progress
+from dprnet.core.records import FloatArray, Image, IntArray
+from dprnet.data.labelled import LabelledImage
 from dprnet.evaluate.groups import groups_of
 from dprnet.evaluate.seen import Seen
 from dprnet.evaluate.shelf import Shelf
-from dprnet.evaluate.views import ViewVectors
+from dprnet.evaluate.views import Embeds, ViewVectors
 from dprnet.pick import PickConfig
 
 
@@ -48,11 +51,51 @@ def tracklets_of(
     ends = np.append(shelf.starts, shelf.photos)
     found = []
     for video in seen:
-        for group in groups_of(video, config, "seen", frames[video.truth.name]):
+        groups = groups_of(video, config, "seen", frames[video.truth.name])
+        groups = [group for group in groups if video.truth.right_items(group.instance)]
+        rows = video.detections[np.concatenate([np.zeros(0, np.int64), *(group.rows for group in groups)])]
+        vectors(video.truth.name, rows.frame_index, rows.boxes_xyxy)  # all at once: the video is decoded once
+        for group in groups:
             for item in video.truth.right_items(group.instance)[:1]:
                 rows, place = video.detections[group.rows], shelf.index(item)
                 made = vectors(video.truth.name, rows.frame_index, rows.boxes_xyxy)
                 found.append(Tracklet(made, item, shelf.vectors[ends[place] : ends[place + 1]]))
+    return found
+
+
+def tracklets_of_stills(
+    images: Sequence[LabelledImage], items: Mapping[int, str], embedder: Embeds, shelf: Shelf, progress: Progress
+) -> list[Tracklet]:
+    """The tracklets of a set of single frames: the true boxes of each sold garment, in the order of the frames.
+
+    Nothing is detected, and the frames of a garment have no time between them: much to learn from, but not quite
+    what the videos show.
+
+    Args:
+        images: single frames with their truth, as :meth:`dprnet.data.shopset.ShopSet.stills` gives them.
+        items: the item of each garment that the shop sells.
+        embedder: the one that is measured.
+        shelf: the set's own gallery.
+        progress: shows the frames done.
+    """
+    owners: list[int] = []
+
+    def crops() -> Iterator[Image]:
+        for one in progress.track(images, "embedding single frames", len(images)):
+            sold = [row for row, number in enumerate(one.truth.instance.tolist()) if number in items]
+            frame = read_image(one.path).image if sold else None
+            for row in sold:
+                assert frame is not None, "read where something is sold"
+                owners.append(int(one.truth.instance[row]))
+                yield cut_out(frame, one.truth.boxes_xyxy[row])
+
+    vectors = embedder(crops())
+    ends = np.append(shelf.starts, shelf.photos)
+    found = []
+    for number in sorted(set(owners)):
+        place = shelf.index(items[number])
+        rows = np.flatnonzero(np.array(owners) == number)
+        found.append(Tracklet(vectors[rows], items[number], shelf.vectors[ends[place] : ends[place + 1]]))
     return found
 
 

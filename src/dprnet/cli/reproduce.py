@@ -1,0 +1,44 @@
+"""``dprnet reproduce NAME... | all``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dprnet.cli.common import BundleOption, DeviceOption
+
+Names = Annotated[list[str], typer.Argument(metavar="NAME...", help="figure5, 6, 9, 10, table1, table3, or all.")]
+Train = Annotated[list[Path] | None, typer.Option("--train", help="Set on which SEAM and AsymNet learn; several.")]
+Distractors = Annotated[
+    list[Path] | None, typer.Option("--distractors", help="Catalogue or folder of photos that enlarges the gallery.")
+]
+
+
+def reproduce(
+    names: Names,
+    data: Annotated[Path, typer.Option("--set", help="Video-to-shop set to measure.")] = Path("out/world/test"),
+    train: Train = None,
+    distractors: Distractors = None,
+    bundle: BundleOption = "tiny",
+    out: Annotated[Path, typer.Option("--out", help="Folder for pictures, JSON and page.")] = Path("out/reproduce"),
+    cache: Annotated[Path, typer.Option("--cache", help="Folder of kept detections and vectors.")] = Path("out/cache"),
+    quick: Annotated[bool, typer.Option("--quick", help="Six videos, fewer intervals, one seed.")] = False,
+    device: DeviceOption = "cpu",
+) -> None:
+    """Make the paper's figures and tables on a set; what is made already is kept."""
+    from dprnet.core.bundle import Bundle
+    from dprnet.core.progress import on_stderr
+    from dprnet.evaluate.reproduce.run import reproduce as make
+    from dprnet.evaluate.reproduce.settings import ReproduceSettings
+    from dprnet.evaluate.reproduce.study import Study
+
+    settings = ReproduceSettings.quick() if quick else ReproduceSettings()
+    more = {"distractors": tuple(distractors or ()), "train": tuple(train or ()), "device": device}
+    study = Study(data, Bundle.from_pretrained(bundle), cache, settings, **more, progress=on_stderr())  # type: ignore[arg-type]
+    made, page = make(study, names, out)
+    for one in made:
+        held = sum(claim.holds is True for claim in one.claims)
+        typer.echo(f"{one.name}: {f'{held} of {len(one.claims)} claims hold' if one.claims else 'made'}")
+    typer.echo(page)
