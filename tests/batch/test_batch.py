@@ -102,6 +102,7 @@ def test_the_command(videos: Path, config: BatchConfig, tmp_path: Path, capsys: 
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize(("limit", "reason"), [({"item_s": 0.001}, "limit:seconds"), ({"item_mb": 64}, "limit:memory")])
 def test_a_video_that_costs_too_much_is_put_aside(
     limit: dict[str, float], reason: str, videos: Path, config: BatchConfig, tmp_path: Path
@@ -133,6 +134,7 @@ def children() -> list[int]:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_a_worker_that_is_killed_costs_one_more_try(videos: Path, config: BatchConfig, tmp_path: Path) -> None:
     long = config.model_copy(update={"workers": 1, "every": "1f", "attempts": 3})
     killed: list[int] = []
@@ -157,6 +159,7 @@ def test_a_worker_that_is_killed_costs_one_more_try(videos: Path, config: BatchC
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_a_run_that_is_killed_goes_on(moving_square: Path, config: BatchConfig, tmp_path: Path) -> None:
     folder, out = tmp_path / "videos", tmp_path / "out"
     folder.mkdir()
