@@ -8,8 +8,9 @@ from dprnet.check import check
 from dprnet.core.errors import BadDataset, MissingFile
 from dprnet.core.images import jpeg_bytes
 from dprnet.data import deepfashion_c2s
-from dprnet.data.deepfashion_c2s import ConsumerToShop, Seen, coarse
+from dprnet.data.deepfashion_c2s import ConsumerToShop, coarse
 from dprnet.data.deepfashion_c2s_check import check_deepfashion_c2s
+from dprnet.data.deepfashion_lists import Seen
 
 SHIRT, DRESS, SUIT = "img/TOPS/T_Shirt/id_01", "img/DRESSES/Dress/id_02", "img/TOPS/Summer_Suit/id_03"
 PAIRS = [  # one consumer photo with two shop photos, a shop photo asked for twice

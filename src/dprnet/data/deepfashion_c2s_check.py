@@ -15,10 +15,8 @@ from dprnet.data.deepfashion_c2s import (
     PUBLISHED,
     SPLITS,
     ConsumerToShop,
-    box_of,
-    quality_of,
-    read_list,
 )
+from dprnet.data.deepfashion_lists import box_of, quality_of, read_list
 from dprnet.data.protocols import Problems
 
 
