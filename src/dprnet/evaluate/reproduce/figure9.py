@@ -13,7 +13,7 @@ import numpy as np
 from dprnet.data.shopset import ShopSet
 from dprnet.evaluate.baselines import UNTRAINED, Method, dprnet, rank
 from dprnet.evaluate.bootstrap import Interval
-from dprnet.evaluate.compare import Garment, Ranks, compare_methods
+from dprnet.evaluate.compare import Ranks, compare_methods
 from dprnet.evaluate.figures import plain
 from dprnet.evaluate.groups import Grouping, answering, groups_of
 from dprnet.evaluate.looks import looks_of, seen_at
@@ -244,8 +244,4 @@ def _values(ranks: Ranks, study: Study) -> dict[str, Any]:
             "dprnet_less_this_at_1": ranks.difference(OURS, name, 1),
             "ranks": ranks.ranks[name],
         }
-    return {"methods": each, "garments": [_garment(one) for one in ranks.garments], "asked": ranks.asked}
-
-
-def _garment(one: Garment) -> dict[str, Any]:
-    return {"video": one.video, "instance": one.instance, "label": one.label, "right": one.right}
+    return {"methods": each, "garments": ranks.garments, "asked": ranks.asked}
