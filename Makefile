@@ -46,7 +46,8 @@ FIGURES := out/figures
 MACHINE ?= $(shell nproc) processor cores, no GPU
 WORLD := out/world
 bundle: $(READY) $(WORLD)/stills/set.json $(WORLD)/pasted/set.json $(WORLD)/validation/set.json $(WORLD)/test/set.json ## train, calibrate and measure a bundle in out/bundle/tiny (hours)
-	$(BIN)/dprnet train detector recipes/detector-tiny.toml --out out/train/detector --bundle $(BUNDLE)
+	$(BIN)/dprnet train detector recipes/detector-tiny.toml --out out/train/detector --bundle out/bundle/first
+	$(BIN)/dprnet train detector recipes/detector-tiny-2.toml --out out/train/detector-2 --bundle $(BUNDLE)
 	$(BIN)/dprnet train embedder recipes/embedder-tiny.toml --out out/train/embedder --bundle $(BUNDLE)
 	$(BIN)/dprnet calibrate picking $(WORLD)/validation --bundle $(BUNDLE) --table $(FIGURES)/calibration.csv --cache out/cache
 	$(MAKE) figures
@@ -64,7 +65,7 @@ ship: ## put the bundle in out/bundle/tiny into the package
 	cp $(BUNDLE)/bundle.json $(BUNDLE)/README.md $(BUNDLE)/*.safetensors src/dprnet/bundles/tiny/
 
 $(WORLD)/stills/set.json: | $(READY)
-	$(BIN)/dprnet world make --out $(@D) --split train --stills 4200 --items 400 --processes 2
+	$(BIN)/dprnet world make --out $(@D) --split train --stills 6000 --items 500 --processes 2
 $(WORLD)/pasted/set.json: | $(READY)
 	$(BIN)/dprnet world paste --out $(@D) --split train --stills 2000
 $(WORLD)/validation/set.json: | $(READY)

@@ -116,6 +116,37 @@ def test_the_export_may_keep_a_share_of_the_start(shop, tmp_path):
     np.testing.assert_allclose(bundle.weights("embedder")["fc.weight"], 0.25 * start + 0.75 * end, atol=2e-3)
 
 
+def test_contrast_with_a_memory_goes_on_exactly_and_learns(shop, tmp_path):
+    loss = LossSettings(distance="contrast", memory=9, classification=0.0)
+    network = NETWORK.model_copy(update={"standard": True})
+    recipe = recipe_of(shop, loss=loss, network=network, settle=1.0, steps=30, lr=3e-3, average=0.0, validate_every=30)
+    whole = train_embedder(recipe, tmp_path / "whole")
+    train_embedder(recipe, tmp_path / "parts", stop_at=7)
+    parts = train_embedder(recipe, tmp_path / "parts")
+    (one, _), (two, _) = read_checkpoint(whole), read_checkpoint(parts)
+    for name, value in one.items():
+        np.testing.assert_array_equal(value.numpy(), two[name].numpy(), err_msg=name)
+    with (tmp_path / "whole" / "log.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert "classification" not in rows[0]
+    assert float(rows[-1]["validation_recall_1"]) == 1.0
+
+
+def test_the_export_has_no_batch_norm_after_fc_and_answers_the_same(shop, tmp_path):
+    recipe = recipe_of(shop, network=NETWORK.model_copy(update={"standard": True}), settle=1.0, steps=4, lr=1e-2)
+    train_embedder(recipe, tmp_path / "run")
+    bundle = export_embedder(tmp_path / "run", tmp_path / "bundle", "mine")
+    assert not [name for name in bundle.weights("embedder") if name.startswith("standard")]
+    network = EmbedderNetwork(recipe.network).eval()
+    state, _ = read_checkpoint(tmp_path / "run" / "checkpoint.safetensors")
+    prefix = "average.network."
+    network.load_state_dict({key.removeprefix(prefix): v for key, v in state.items() if key.startswith(prefix)})
+    images = [np.full((40, 30, 3), colour, np.uint8) for colour in COLOURS]
+    found, wanted = Embedder.from_bundle(bundle)(images), Embedder(network, "x")(images)
+    np.testing.assert_allclose(found, wanted, atol=5e-3)  # stored as float16
+    assert np.abs(found[0] - found[2]).max() > 0.1
+
+
 def test_a_loss_that_is_no_number_stops_and_names_the_photos(shop, tmp_path):
     recipe = recipe_of(shop, loss=LossSettings(margin=float("nan")))
     with pytest.raises(TrainingDiverged, match=r"step 0: .*distance nan.*\.jpg"):

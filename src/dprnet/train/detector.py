@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,13 +21,13 @@ from pydantic import Field
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from dprnet.core.bundle import Bundle, save_pretrained
+from dprnet.core.bundle import MANIFEST, Bundle, save_pretrained
 from dprnet.core.config import Settings, parse_settings
 from dprnet.core.errors import MissingExtra, MissingFile
 from dprnet.core.progress import Progress, Silent
 from dprnet.data.labelled import LabelledImage
 from dprnet.data.transforms import DetectionAugment, DetectionAugmentConfig
-from dprnet.detect.detector import export_parts
+from dprnet.detect.detector import export_parts, start_from
 from dprnet.detect.losses import LossWeights, total_loss
 from dprnet.detect.model import DetectorConfig, DetectorNetwork
 from dprnet.train.examples import DataSource, Examples, Steps, as_lists, gather
@@ -50,7 +51,7 @@ class DetectorRecipe(Settings):
 
     data: tuple[DataSource, ...] = Field(min_length=1)
     network: DetectorConfig = DetectorConfig()
-    start: str = "none"  # backbone weights: none, pretrained, or a path
+    start: str = "none"  # backbone weights (none, pretrained, or a file), or a bundle's folder: all but its instances
     augment: DetectionAugmentConfig = DetectionAugmentConfig()
     short_sides: tuple[int, ...] = ()  # px, one drawn a step; none: always that of the network
     loss: LossWeights = LossWeights()
@@ -99,7 +100,7 @@ def train_detector(recipe: DetectorRecipe, out: Path, resume: bool = True, progr
     fabric = Fabric(accelerator=recipe.device, devices=recipe.devices, precision=precision)
     fabric.launch()
     torch.manual_seed(recipe.seed)
-    network = DetectorNetwork(config, "none" if run.step else recipe.start).train()
+    network = _network(config, "none" if run.step else recipe.start)
     network.backbone.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # 1.6 times as fast on a CPU
     average = Average(network, recipe.average)
     optimizer = _optimizer(network, recipe)
@@ -134,6 +135,15 @@ def train_detector(recipe: DetectorRecipe, out: Path, resume: bool = True, progr
         if fabric.is_global_zero and (done % recipe.checkpoint_every == 0 or done == recipe.steps):
             run.save(done, pack(network, average, optimizer))
     return run.checkpoint
+
+
+def _network(config: DetectorConfig, start: str) -> DetectorNetwork:
+    folder = Path(os.path.expandvars(start))
+    if not (folder / MANIFEST).is_file():
+        return DetectorNetwork(config, start).train()
+    network = DetectorNetwork(config)
+    start_from(network, Bundle.from_pretrained(folder))
+    return network.train()
 
 
 def export_detector(out: Path, bundle: Path, name: str = "tiny") -> Bundle:

@@ -153,7 +153,8 @@ def export_embedder(out: Path, bundle: Path, name: str = "tiny") -> Bundle:
     state, step = read_checkpoint(run)
     network = EmbedderNetwork(recipe.network)
     network.load_state_dict(blend(out, part(part(state, "average"), "network"), recipe.blend))
-    settings = recipe.network.model_dump(mode="json")
+    network = network.folded()
+    settings = network.config.model_dump(mode="json")
     origin = {"embedder": {"recipe": recipe.model_dump(mode="json"), "step": step, "seed": recipe.seed}}
     return save_pretrained(bundle, name, {"embedder": settings}, {"embedder": export_weights(network)}, origin=origin)
 
