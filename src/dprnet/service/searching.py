@@ -12,17 +12,19 @@ import numpy as np
 
 from dprnet.core.bundle import Bundle
 from dprnet.core.classes import COARSE_CLASSES, QUALITIES
+from dprnet.core.config import parse_settings
 from dprnet.core.errors import BadImage
 from dprnet.core.images import ImageLimits, cut_out, read_image
 from dprnet.core.records import Frame, Image, Match
 from dprnet.detect import Detector
 from dprnet.embed.embedder import Embedder
+from dprnet.pick import PickConfig
 from dprnet.service.config import ServiceConfig
 from dprnet.service.problems import come_back
 from dprnet.service.shelves import Shelves
 
 GARMENTS = 8  # ours: the surest garments of one photo; more are strangers in the background
-SURE = 0.3  # ours: of a single photo there is no second view that could confirm
+SURE = 0.3  # ours: at least; more where the bundle's picking wants a good view to be surer (``min_score``)
 T = TypeVar("T")
 Box = tuple[float, float, float, float]
 Seen = tuple[Box, str | None, float | None, dict[str, float] | None]
@@ -56,6 +58,8 @@ class Searcher:
         self.bundle = bundle
         self.detector = Detector.from_bundle(bundle, device=config.device)
         self.embedder = Embedder.from_bundle(bundle, device=config.device)
+        picking = parse_settings(dict(bundle.settings("picking")), PickConfig, f"{bundle.name}.picking")
+        self._sure = max(SURE, picking.min_score)
         self._limits = ImageLimits(max_bytes=config.max_image_bytes, max_pixels=config.max_image_pixels)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="search")
         self._waiting = 0
@@ -114,7 +118,7 @@ class Searcher:
 
     def _garments(self, image: Image) -> list[Seen]:
         seen = next(iter(self.detector([Frame(image, 0, 0.0)])))
-        rows = [row for row in np.argsort(-seen.scores, kind="stable").tolist() if seen.scores[row] >= SURE]
+        rows = [row for row in np.argsort(-seen.scores, kind="stable").tolist() if seen.scores[row] >= self._sure]
         found: list[Seen] = []
         for row in rows[:GARMENTS]:
             x1, y1, x2, y2 = map(float, seen.boxes_xyxy[row])
