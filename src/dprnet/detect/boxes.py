@@ -28,9 +28,9 @@ def cell_anchors(sizes: Sequence[float], ratios: Sequence[float]) -> Floats:
     """
     height = np.sqrt(np.asarray(ratios, np.float32))
     scale = np.asarray(sizes, np.float32)
-    w: Floats = ((1 / height)[:, None] * scale).ravel()
-    h: Floats = (height[:, None] * scale).ravel()
-    around: Floats = np.round(np.stack([-w, -h, w, h], axis=1) * np.float32(0.5))
+    w: Floats = ((1 / height)[:, None] * scale).ravel().astype(np.float32)
+    h: Floats = (height[:, None] * scale).ravel().astype(np.float32)
+    around: Floats = np.round(np.stack([-w, -h, w, h], axis=1) * np.float32(0.5)).astype(np.float32)
     return around
 
 

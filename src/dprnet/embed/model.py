@@ -117,6 +117,23 @@ class EmbedderNetwork(nn.Module):
                 self.standard.weight.copy_(spread.sqrt())
         self.train(was)
 
+    @torch.no_grad()
+    def settle_standard(self, images: Tensor, batch: int = 64) -> None:
+        """Let the BatchNorm after fc change nothing yet, with the statistics of (M, 3, H, W) photos: to train on."""
+        if not isinstance(self.standard, nn.BatchNorm1d):
+            return
+        was = self.training
+        self.eval()
+        standard, self.standard = self.standard, nn.Identity()
+        found = torch.cat([self.features(images[first : first + batch]) for first in range(0, len(images), batch)])
+        self.standard = standard
+        mean, variance = found.mean(dim=0), found.var(dim=0)
+        standard.running_mean.copy_(mean)  # type: ignore[union-attr]
+        standard.running_var.copy_(variance)  # type: ignore[union-attr]
+        standard.weight.copy_((variance + standard.eps).sqrt())
+        standard.bias.copy_(mean)
+        self.train(was)
+
 
 class GlobalAverage(nn.Module):
     """(B, C, H, W) -> (B, C) mean over the image (paper, figure 4: GAP)."""

@@ -13,12 +13,13 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional
 
+from dprnet.core.bundle import MANIFEST, Bundle
 from dprnet.core.config import Settings
 from dprnet.core.errors import BadRecipe, MissingFile
 from dprnet.data.photo_batch import BatchAugment, BatchAugmentSettings
 from dprnet.data.sampling import PKBatch, PKSampler
 from dprnet.embed.backbone import load_imagenet
-from dprnet.embed.embedder import as_batch
+from dprnet.embed.embedder import as_batch, load_weights
 from dprnet.embed.losses import batch_hard, centroid_triplet, contrast, retrieval_loss, smoothed_cross_entropy
 from dprnet.embed.model import EmbedderConfig, EmbedderNetwork, InstanceClassifier
 from dprnet.train.memory import Memory
@@ -58,7 +59,7 @@ class EmbedderRecipe(Settings):
     data: tuple[PhotoSource, ...] = Field(min_length=1)
     validation: tuple[PhotoSource, ...] = ()  # never trained on
     network: EmbedderConfig = EmbedderConfig()
-    start: str = "none"  # backbone weights: none, pretrained (timm's own), or a path; $DPRNET_DATA is expanded
+    start: str = "none"  # backbone weights: none, pretrained (timm's own), a file, or a bundle's folder: all its weights
     settle: float = Field(default=0.0, ge=0)  # ours: weight of colours in EmbedderNetwork.settle; 0: fc starts random
     cache_size: int = Field(default=160, ge=16)  # ours: px, squares kept in memory, a little above image_size
     augment: BatchAugmentSettings = BatchAugmentSettings()
@@ -161,19 +162,29 @@ def make_sampler(recipe: EmbedderRecipe, cache: PhotoCache) -> PKSampler:
 
 
 def start_network(network: EmbedderNetwork, recipe: EmbedderRecipe, cache: PhotoCache) -> None:
-    """The start weights of the recipe, and a first fc from some photos.
+    """The start weights of the recipe, and a first fc from some photos (unless a bundle brings one).
 
     Raises:
         MissingFile: no start weights there.
-        BadRecipe: they are of another network.
+        BadRecipe, BadBundle: they are of another network.
     """
+    path = Path(os.path.expandvars(recipe.start))
+    if (path / MANIFEST).is_file():
+        plain = EmbedderNetwork(recipe.network.model_copy(update={"standard": False}))
+        load_weights(plain, Bundle.from_pretrained(path).weights("embedder"), str(path))
+        network.load_state_dict(plain.state_dict(), strict=False)
+        network.settle_standard(_some(recipe, cache))
+        return
     if recipe.start not in ("none", "pretrained"):
-        path = Path(os.path.expandvars(recipe.start))
         if not path.is_file():
             raise MissingFile(path, "no start weights here (is DPRNET_DATA set?); start = 'none' begins at random")
         load_imagenet(network.backbone, load_file(path), batch_norm=recipe.network.batch_norm)
     if recipe.settle:
-        rows = np.random.default_rng(recipe.seed).choice(len(cache), min(SETTLE_ON, len(cache)), replace=False)
-        size = (recipe.network.image_size,) * 2
-        images = functional.interpolate(as_batch(cache.images[rows]), size, mode="bilinear", antialias=True)
-        network.settle(images, colour=recipe.settle)
+        network.settle(_some(recipe, cache), colour=recipe.settle)
+
+
+def _some(recipe: EmbedderRecipe, cache: PhotoCache) -> Tensor:
+    """Some photos of the training set, (M, 3, S, S)."""
+    rows = np.random.default_rng(recipe.seed).choice(len(cache), min(SETTLE_ON, len(cache)), replace=False)
+    size = (recipe.network.image_size,) * 2
+    return functional.interpolate(as_batch(cache.images[rows]), size, mode="bilinear", antialias=True)
