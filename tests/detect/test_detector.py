@@ -81,7 +81,7 @@ def test_the_bundle_holds_no_instance_classifier(bundle):
     [
         (lambda weights: weights.pop("boxes.features.fc1.bias"), "only one of them"),
         (lambda weights: weights.update({"boxes.features.fc1.bias": np.zeros(3)}), "has shape"),
-        (lambda weights: weights["boxes.features.fc2.bias"].fill(np.nan), "NaN or infinity at frame 7"),
+        (lambda weights: weights["boxes.features.fc2.bias"].fill(np.nan), "fc2.bias' holds NaN or infinity"),
     ],
 )
 def test_damaged_weights_are_refused(network, config, tmp_path, change, message):
@@ -90,7 +90,15 @@ def test_damaged_weights_are_refused(network, config, tmp_path, change, message)
     change(weights)
     bundle = save_pretrained(tmp_path, "bad", {"detector": settings}, {"detector": weights})
     with pytest.raises(BadBundle, match=message):
-        list(Detector.from_bundle(bundle)([Frame(IMAGE, 7, 0.0)]))
+        Detector.from_bundle(bundle)
+
+
+def test_numbers_that_go_wrong_name_the_frame(network):
+    """Weights may be finite and their product not."""
+    with torch.no_grad():
+        network.boxes.features.fc2.bias.fill_(torch.nan)
+    with pytest.raises(BadBundle, match="NaN or infinity at frame 7"):
+        list(Detector(network)([Frame(IMAGE, 7, 0.0)]))
 
 
 def test_bundles_without_detector_or_with_unknown_settings(bundle, config, tmp_path):

@@ -76,6 +76,14 @@ def test_damaged_weights_give_an_error_that_names_the_image():
         Embedder(broken, "broken@0")(pictures(2))
 
 
+def test_weights_that_are_no_numbers_are_refused_at_once(tmp_path, network):
+    weights = export_weights(network)
+    weights["fc.bias"] = np.full_like(weights["fc.bias"], np.nan)
+    bundle = save_pretrained(tmp_path, "b", {"embedder": SMALL.model_dump(mode="json")}, {"embedder": weights})
+    with pytest.raises(BadBundle, match=r"fc\.bias' hold NaN or infinity"):
+        Embedder.from_bundle(bundle)
+
+
 def test_a_bundle_gives_back_the_same_embedder(tmp_path, network):
     settings = {"embedder": SMALL.model_dump(mode="json")}
     bundle = save_pretrained(tmp_path / "b", "b", settings, {"embedder": export_weights(network)})

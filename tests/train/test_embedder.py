@@ -20,7 +20,7 @@ from dprnet.embed.embedder import Embedder
 from dprnet.embed.model import EmbedderConfig, EmbedderNetwork
 from dprnet.train.embedder import EmbedderRecipe, export_embedder, train_embedder, validation_figures
 from dprnet.train.photos import PhotoCache, PhotoSource, Shot, load_photos, read_sources, shopset_shots, thin
-from dprnet.train.retrieval import LossSettings, SamplingSettings, make_sampler
+from dprnet.train.retrieval import LossSettings, SamplingSettings, make_sampler, start_network
 from dprnet.train.runs import TrainingDiverged, read_checkpoint
 
 NETWORK = EmbedderConfig(backbone="timm:test_resnet", size=8, image_size=32, colour=4, batch_norm="frozen")
@@ -147,6 +147,20 @@ def test_the_export_has_no_batch_norm_after_fc_and_answers_the_same(shop, tmp_pa
     assert np.abs(found[0] - found[2]).max() > 0.1
 
 
+def test_a_run_goes_on_from_a_bundle(shop, tmp_path):
+    standard = NETWORK.model_copy(update={"standard": True})
+    train_embedder(recipe_of(shop, network=standard, settle=1.0, lr=1e-2), tmp_path / "first")
+    bundle = export_embedder(tmp_path / "first", tmp_path / "bundle", "mine")
+    recipe = recipe_of(shop, network=standard, start=str(tmp_path / "bundle"), seed=5)
+    network = EmbedderNetwork(standard)
+    start_network(network, recipe, load_photos(read_sources(recipe.data), 40))
+    images = [np.full((40, 30, 3), colour, np.uint8) for colour in COLOURS]
+    found, wanted = Embedder(network, "x")(images), Embedder.from_bundle(bundle)(images)
+    np.testing.assert_allclose(found, wanted, atol=1e-4)
+    assert np.abs(wanted[0] - wanted[2]).max() > 0.1
+    train_embedder(recipe, tmp_path / "second")  # and it trains
+
+
 def test_a_loss_that_is_no_number_stops_and_names_the_photos(shop, tmp_path):
     recipe = recipe_of(shop, loss=LossSettings(margin=float("nan")))
     with pytest.raises(TrainingDiverged, match=r"step 0: .*distance nan.*\.jpg"):
@@ -220,7 +234,7 @@ def test_missing_start_and_missing_photos_are_named(shop, tmp_path):
         load_photos([gone], 24)
 
 
-@pytest.mark.parametrize("name", ["embedder-tiny", "embedder-deepfashion"])
+@pytest.mark.parametrize("name", ["embedder-tiny", "embedder-tiny-2", "embedder-deepfashion"])
 def test_the_recipes_are_read(request, name):
     recipe = load_recipe(request.config.rootpath / "recipes" / f"{name}.toml", EmbedderRecipe)
     assert recipe.steps > 0

@@ -171,7 +171,8 @@ def load_weights(network: DetectorNetwork, weights: Mapping[str, NDArray[Any]], 
     """Put stored arrays (float16 or float32) into a network.
 
     Raises:
-        BadBundle: naming the first that is missing, unknown or of another shape.
+        BadBundle: naming the first that is missing, unknown, of another shape, or holds NaN or infinity (which
+            not every runtime carries through to its answers).
     """
     import torch
 
@@ -183,6 +184,8 @@ def load_weights(network: DetectorNetwork, weights: Mapping[str, NDArray[Any]], 
             raise BadBundle(
                 where, f"detector weights: '{name}' has shape {weights[name].shape}, wanted {tuple(value.shape)}"
             )
+        if not np.isfinite(weights[name]).all():
+            raise BadBundle(where, f"detector weights: '{name}' holds NaN or infinity; fetch or train the bundle again")
     network.load_state_dict({name: torch.from_numpy(np.array(weights[name], np.float32)) for name in own})
 
 

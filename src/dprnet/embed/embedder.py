@@ -196,8 +196,11 @@ def load_weights(network: EmbedderNetwork, weights: Mapping[str, NDArray[Any]], 
     """Put stored arrays (float16 or float32) into a network.
 
     Raises:
-        BadBundle: a name or shape differs from the network's.
+        BadBundle: a name or shape differs from the network's, or a number is NaN or infinite.
     """
+    for name, value in weights.items():
+        if value.dtype.kind == "f" and not np.isfinite(value).all():
+            raise BadBundle(thing, f"the embedder's weights '{name}' hold NaN or infinity; fetch or train it again")
     try:
         network.load_state_dict({name: _tensor(value) for name, value in weights.items()})
     except RuntimeError as error:
