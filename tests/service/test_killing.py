@@ -73,7 +73,8 @@ def test_a_killed_worker_loses_nothing_and_doubles_nothing(
         worker.kill()
         ended = [service.wait(job) for job in jobs]
         assert [job["state"] for job in ended] == ["done", "done"]
-        assert [job["attempts"] for job in ended] == [2, 1], "begun again once the lease had ended"
+        # On a busy machine the first may have ended just before the kill: then it was the second that was begun again.
+        assert sorted(job["attempts"] for job in ended) == [1, 2], "begun again once the lease had ended"
         for job in jobs:
             assert len(list((service.folder / "jobs" / job).glob("result-*"))) == 1
         until(lambda: not any(alive(decoder) for decoder in decoders), "the decoder went with its worker")

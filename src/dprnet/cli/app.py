@@ -21,6 +21,7 @@ from dprnet.cli import (
     check,
     demo,
     evaluate,
+    export,
     gallery,
     index,
     reproduce,
@@ -48,6 +49,7 @@ app.command("search")(search.search)
 app.command("batch")(batch.batch)
 app.add_typer(gallery.app, name="gallery")
 app.command("check")(check.check)
+app.command("export")(export.export)
 app.command("serve")(serve.serve)
 app.add_typer(train.app, name="train")
 app.add_typer(evaluate.app, name="evaluate")
