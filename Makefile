@@ -48,12 +48,14 @@ WORLD := out/world
 bundle: $(READY) $(WORLD)/stills/set.json $(WORLD)/pasted/set.json $(WORLD)/validation/set.json $(WORLD)/test/set.json ## train, calibrate and measure a bundle in out/bundle/tiny (hours)
 	$(BIN)/dprnet train detector recipes/detector-tiny.toml --out out/train/detector --bundle out/bundle/first
 	$(BIN)/dprnet train detector recipes/detector-tiny-2.toml --out out/train/detector-2 --bundle $(BUNDLE)
-	$(BIN)/dprnet train embedder recipes/embedder-tiny.toml --out out/train/embedder --bundle $(BUNDLE)
+	$(BIN)/dprnet train embedder recipes/embedder-tiny.toml --out out/train/embedder --bundle out/bundle/second
+	$(BIN)/dprnet train embedder recipes/embedder-tiny-2.toml --out out/train/embedder-2 --bundle $(BUNDLE)
 	$(BIN)/dprnet calibrate picking $(WORLD)/validation --bundle $(BUNDLE) --table $(FIGURES)/calibration.csv --cache out/cache
 	$(MAKE) figures
 
 figures: $(READY) ## measure the bundle in out/bundle/tiny again and write its card
 	$(BIN)/dprnet evaluate picking $(WORLD)/test --bundle $(BUNDLE) --cache out/cache --out $(FIGURES)/picking.json
+	rm -rf out/cache/gallery
 	$(BIN)/dprnet evaluate video-to-shop $(WORLD)/test --bundle $(BUNDLE) --cache out/cache --gallery out/cache/gallery --out $(FIGURES)/video-to-shop.json
 	$(BIN)/dprnet evaluate detection $$DPRNET_DATA --bundle $(BUNDLE) --out $(FIGURES)/detection.json
 	$(BIN)/dprnet evaluate retrieval $$DPRNET_DATA --bundle $(BUNDLE) --out $(FIGURES)/retrieval.json

@@ -274,9 +274,7 @@ def counted(store: VectorStore) -> dict[str, int]:
 @pytest.mark.timeout(1800)
 def test_what_was_acknowledged_survives_a_kill(store: VectorStore, address: str) -> None:
     if address.startswith("milvus"):
-        pytest.skip(
-            "open: killing clients of a Milvus Lite server twenty times does not end; see docs/decisions/next.md"
-        )
+        pytest.skip("open, see docs/decisions/next.md: with Milvus Lite twenty killed clients do not end in minutes")
     command = [sys.executable, "-c", IMPORTS + WRITERS, address]
     pauses = np.random.default_rng(7).uniform(0.0, 0.25, 20)  # anywhere in a write, and between two
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as writers:
