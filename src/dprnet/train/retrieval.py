@@ -59,9 +59,7 @@ class EmbedderRecipe(Settings):
     data: tuple[PhotoSource, ...] = Field(min_length=1)
     validation: tuple[PhotoSource, ...] = ()  # never trained on
     network: EmbedderConfig = EmbedderConfig()
-    start: str = (
-        "none"  # backbone weights (none, pretrained: timm's own, a file), or a bundle's folder: all
-    )
+    start: str = "none"  # backbone weights (none, pretrained: timm's own, a file), or a bundle's folder: all
     settle: float = Field(default=0.0, ge=0)  # ours: weight of colours in EmbedderNetwork.settle; 0: fc starts random
     cache_size: int = Field(default=160, ge=16)  # ours: px, squares kept in memory, a little above image_size
     augment: BatchAugmentSettings = BatchAugmentSettings()
