@@ -72,7 +72,7 @@ def _lines(bundle: Bundle, found: Mapping[str, Any], machine: str, date: str) ->
     yield ""
     yield "## Limits"
     yield ""
-    yield "Trained in about an hour on two processor cores, on few real people, nearly all seen from the front: expect"
+    yield "Trained for some hours on two processor cores, on few real people, nearly all seen from the front: expect"
     yield "misses on unusual clothes, small or dark figures and crowded scenes. Not for identifying people."
 
 
