@@ -89,7 +89,7 @@ def test_every_trap_is_listed(tmp_path, name, value, message):
 def test_broken_files_and_a_wrong_folder_are_named(tmp_path):
     root = write(tmp_path)
     (root / META / "retrieval_dresses.json").write_text("[{")
-    with pytest.raises(BadDataset, match="is no JSON"):
+    with pytest.raises(BadDataset, match="cannot be read as JSON"):
         photos(root, "test")
     (root / META / "retrieval_dresses.json").unlink()
     with pytest.raises(MissingFile, match="no such list"):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 from PIL import Image as Pil
 
 from dprnet.core.errors import BadDataset, MissingFile
+from dprnet.data.json_file import read_json
 
 MAX_BYTES = 2_000_000_000  # COCO's own training file has 450 MB
 PARTS = ("images", "annotations", "categories")
@@ -68,14 +68,7 @@ def load_coco(path: Path | str, problems: list[str] | None = None) -> CocoFile:
         BadDataset: not such a file, or (without ``problems``) a wrong entry.
     """
     path = coco_path(Path(path))
-    try:
-        if path.stat().st_size > MAX_BYTES:
-            raise BadDataset(path, f"larger than {MAX_BYTES} bytes")
-        values = json.loads(path.read_bytes())
-    except FileNotFoundError:
-        raise MissingFile(path, "no such COCO file") from None
-    except (OSError, ValueError, RecursionError) as error:
-        raise BadDataset(path, f"cannot be read as JSON ({type(error).__name__})") from None
+    values = read_json(path, MAX_BYTES, "no such COCO file")
     if not looks_like_coco(values):
         raise BadDataset(path, "is no COCO file; wanted the lists images, annotations and categories")
     wrong: list[str] = []

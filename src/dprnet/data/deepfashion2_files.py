@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from dprnet.core.classes import DEEPFASHION2, UNLABELLED, class_index
-from dprnet.core.errors import BadDataset, MissingFile
+from dprnet.core.errors import BadDataset
+from dprnet.data.json_file import read_json
 
 # category_id 1 to 13, and the landmarks of each.
 CATEGORIES = (
@@ -81,14 +81,7 @@ def read_annotation(path: Path) -> Annotation:
         MissingFile: no such file.
         BadDataset: naming the first key whose value cannot be used.
     """
-    try:
-        if path.stat().st_size > MAX_BYTES:
-            raise BadDataset(path, f"larger than {MAX_BYTES} bytes")
-        values = json.loads(path.read_bytes())
-    except FileNotFoundError:
-        raise MissingFile(path, "no such annotation file") from None
-    except (OSError, ValueError, RecursionError) as error:
-        raise BadDataset(path, f"cannot be read as JSON ({type(error).__name__})") from None
+    values = read_json(path, MAX_BYTES, "no such annotation file")
     if not isinstance(values, dict):
         raise BadDataset(path, f"must hold an object with source, pair_id and items, got {type(values).__name__}")
     source = values.get("source")

@@ -9,7 +9,6 @@ The order of a box's corners is stated nowhere: it is checked, and a file that h
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -17,7 +16,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-from dprnet.core.errors import BadDataset, MissingFile
+from dprnet.core.errors import BadDataset
+from dprnet.data.json_file import read_json
 
 Source = Literal["hard", "regular"]
 Split = Literal["train", "test"]
@@ -145,14 +145,7 @@ def check_movingfashion(folder: Path | str, split: Split = "test") -> list[str]:
 
 
 def _table(path: Path) -> dict[str, Any]:
-    try:
-        if path.stat().st_size > MAX_BYTES:
-            raise BadDataset(path, f"larger than {MAX_BYTES} bytes")
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise MissingFile(path, "no such table; is this the folder of MovingFashion?") from None
-    except (OSError, ValueError, RecursionError) as error:
-        raise BadDataset(path, f"cannot be read as JSON ({type(error).__name__})") from None
+    values = read_json(path, MAX_BYTES, "no such table; is this the folder of MovingFashion?")
     if not isinstance(values, dict):
         raise BadDataset(path, "wanted an object: product -> img_path, video_paths, source")
     return values

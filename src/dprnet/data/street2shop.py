@@ -11,7 +11,6 @@ photos of its own category, as published.
 
 from __future__ import annotations
 
-import json
 import os
 import zlib
 from collections.abc import Iterator, Mapping
@@ -21,6 +20,7 @@ from typing import Any
 
 from dprnet.core.classes import COARSE_CLASSES, UNLABELLED
 from dprnet.core.errors import BadDataset, DprnetError, MissingFile
+from dprnet.data.json_file import read_json
 from dprnet.data.labelled import Photo
 from dprnet.data.protocols import Problems, Protocol, unique
 from dprnet.data.splits import check_split
@@ -78,14 +78,7 @@ class Street2Shop:
             MissingFile, BadDataset: no such file, or no list of entries with a photo and a product.
         """
         path = self.root / META / f"{kind}_{category}.json"
-        try:
-            if path.stat().st_size > MAX_BYTES:
-                raise BadDataset(path, f"larger than {MAX_BYTES} bytes")
-            read = json.loads(path.read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            raise MissingFile(path, "no such list") from None
-        except (OSError, ValueError, RecursionError) as error:
-            raise BadDataset(path, f"is no JSON ({type(error).__name__})") from None
+        read = read_json(path, MAX_BYTES, "no such list")
         if not isinstance(read, list):
             raise BadDataset(path, "holds no list")
         for row, entry in enumerate(read):

@@ -1,7 +1,7 @@
 """The colours inside each box, as part of what tells garments of one video apart (ours, not in the paper).
 
 The instance branch learns what makes garments differ from the garments it has seen; within one video colour alone tells
-most of them apart, also on people of whom no training photo knows anything (measured: docs/detect.md).
+most of them apart, also on people of whom no training photo knows anything (docs/detect.md).
 
 Shape legend
     B  images    R  boxes    G  cells a side    N  nodes of a colour channel    E  numbers of an embedding

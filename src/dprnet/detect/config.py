@@ -62,7 +62,7 @@ class DetectorConfig(Settings):
     instances: int = Field(default=0, ge=0)  # training instances; 0: no instance classifier, as in a bundle
     cosine_scale: float = Field(default=0.0, ge=0)  # 0: plain softmax, as the paper
     colour: int = Field(default=0, ge=0, le=32)  # ours; nodes a channel of the colours beside the embedding; 0: none
-    colour_share: float = Field(default=0.85, ge=0, le=1)  # ours, measured (docs/detect.md): of the colours in Eq. 4
+    colour_share: float = Field(default=0.85, ge=0, le=1)  # ours, by hand on validation (docs/detect.md)
 
 
 def fitted_size(height: int, width: int, short_side: int, long_side: int) -> tuple[int, int]:

@@ -40,7 +40,7 @@ class EmbedderNetwork(nn.Module):
         self.scales = nn.ParameterList(nn.Parameter(torch.ones(width)) for width in widths if len(widths) > 1)
         self.fc = nn.Linear(sum(widths), config.size) if config.size else nn.Identity()
         # Pooled features are never negative: a step of Adam moves all embeddings the same way, and within a hundred
-        # steps all of them are one. With the batch's mean taken off they cannot (measured: docs/embed.md).
+        # steps all of them are one. With the batch's mean taken off they cannot (docs/embed.md).
         self.standard = nn.BatchNorm1d(config.size) if config.standard and config.size else nn.Identity()
         self.size = config.size or sum(widths)
 
