@@ -11,7 +11,8 @@ from torch import nn
 from torchvision.models import mobilenet_v2
 
 from dprnet.core.errors import BadBundle, BadRecipe
-from dprnet.detect.backbone import MOBILENET_STAGES, Backbone, Stages, fold_norms, settle_norms
+from dprnet.core.folding import fold_norms
+from dprnet.detect.backbone import MOBILENET_STAGES, Backbone, Stages, settle_norms
 
 
 @pytest.mark.parametrize(

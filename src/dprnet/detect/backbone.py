@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import logging
 import os
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torchvision.models import mobilenet_v2, resnet50
 from torchvision.ops import FeaturePyramidNetwork
 from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
 
 from dprnet.core.errors import BadBundle, BadRecipe
+from dprnet.core.folding import fold_norms
 
 logger = logging.getLogger(__name__)
 
@@ -133,18 +132,6 @@ def settle_norms(body: nn.Module) -> None:
         body.train()(torch.randn(2, 3, 128, 128))
     for module in norms:
         module.momentum = 0.1
-
-
-def fold_norms(module: nn.Module) -> None:
-    """Put every batch normalisation that directly follows a convolution into it, in place."""
-    children = list(module.named_children())
-    for (first, convolution), (second, norm) in pairwise(children):
-        if isinstance(convolution, nn.Conv2d) and type(norm) is nn.BatchNorm2d:
-            folded = fuse_conv_bn_eval(convolution.eval(), norm.eval())
-            setattr(module, first, folded.requires_grad_())  # torch leaves the new bias without a gradient
-            setattr(module, second, nn.Identity())
-    for _, child in module.named_children():
-        fold_norms(child)
 
 
 def _start_path(start: str) -> Path | None:

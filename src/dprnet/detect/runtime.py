@@ -209,7 +209,7 @@ def openvino_runtime(
         identity: what its weights follow from.
         build: makes the network, where no graphs are kept.
     """
-    sources = graphs.of_sources("dprnet.detect", "dprnet.core.colour", "dprnet.core.graphs")
+    sources = graphs.of_sources("dprnet.detect", "dprnet.core.colour", "dprnet.core.folding", "dprnet.core.graphs")
     whole = {"part": "detector", **identity, "settings": config.model_dump(mode="json"), "code": sources}
     return compiled(graphs.kept(whole, GRAPHS, lambda: models(build())), config, lanes)
 

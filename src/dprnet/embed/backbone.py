@@ -6,16 +6,15 @@ Shape legend
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 import torchvision
 from torch import Tensor, nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from dprnet.core.errors import BadRecipe
+from dprnet.core.folding import fold_norms
 from dprnet.embed.config import BatchNorm
 
 TIMM = "timm:"
@@ -138,7 +137,7 @@ def build_backbone(
     else:
         raise BadRecipe(name, "unknown backbone, expecting mobilenet_v2, resnet50, timm:NAME or open_clip:NAME")
     if batch_norm == "folded":
-        _fold_batch_norm(stages)
+        fold_norms(stages)
     return _Stages(stages, kept, norm)
 
 
@@ -166,7 +165,7 @@ def load_imagenet(backbone: Backbone, weights: Mapping[str, Tensor], *, batch_no
     try:
         full.stages.load_state_dict({key: value.float() for key, value in renamed.items()})
         if batch_norm == "folded":
-            _fold_batch_norm(full.stages)
+            fold_norms(full.stages)
         own = backbone.stages.state_dict()
         backbone.stages.load_state_dict({key: full.stages.state_dict()[key] for key in own})
     except (RuntimeError, KeyError) as error:
@@ -178,17 +177,3 @@ def freeze_batch_norm(network: nn.Module) -> None:
     for module in network.modules():
         if isinstance(module, nn.modules.batchnorm._BatchNorm):
             module.eval()
-
-
-def _fold_batch_norm(network: nn.Module) -> None:
-    """Fold each BatchNorm into the convolution before it: a third less time a training step on a CPU."""
-    was = network.training
-    network.eval()
-    for module in list(network.modules()):
-        children = list(module.named_children())
-        for (first, conv), (second, norm) in itertools.pairwise(children):
-            if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
-                setattr(module, first, fuse_conv_bn_eval(conv, norm))
-                setattr(module, second, nn.Identity())
-    network.train(was)
-    network.requires_grad_(True)

@@ -106,7 +106,7 @@ def openvino_runtime(
         identity: what its weights follow from.
         build: makes the network, where no graph is kept.
     """
-    sources = graphs.of_sources("dprnet.embed", "dprnet.core.colour", "dprnet.core.graphs")
+    sources = graphs.of_sources("dprnet.embed", "dprnet.core.colour", "dprnet.core.folding", "dprnet.core.graphs")
     whole = {"part": "embedder", **identity, "settings": config.model_dump(mode="json"), "code": sources}
     return compiled(graphs.kept(whole, [GRAPH], lambda: models(build()))[GRAPH], config, lanes)
 
