@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import time
 from pathlib import Path
 
 import numpy as np
@@ -39,7 +40,9 @@ def test_a_run_that_goes_on_hides_what_it_does_again(tmp_path):
     for step in range(1, 6):
         run.log({"step": step, "total": float(step)})
     run.step = 3  # as after a kill, from the checkpoint of step 3
+    run._boards.close()
     run._boards = None
+    time.sleep(1.1)  # files of events are read in the order of the second in their names
     for step in (4, 5):
         run.log({"step": step, "total": 10.0 * step})
     values = {event.step: event.value for event in events(tmp_path).Scalars("total")}

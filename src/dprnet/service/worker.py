@@ -26,6 +26,7 @@ from dprnet.service.results import write_result
 IDLE_S = 0.25  # ours: how soon a worker sees a new job; a look costs a tenth of a millisecond
 TELL_S = 0.5  # ours: how often a running job is told of
 VIDEO = "video"  # the upload, in the folder of its job
+RESULT = "result-"  # and the lease under which it was found
 LIVE = "live"  # pictures of the garments so far
 
 _log = logging.getLogger(__name__)
@@ -80,12 +81,15 @@ class Worker:
             fallback=request["fallback"],
             progress=live,
         )
-        result = f"result-{lease.word[:12]}"
+        result = f"{RESULT}{lease.word[:12]}"
         summary = write_result(report, pictures, folder / result, job.name)
         if live.given.is_set():
             raise Given
         if self.jobs.finish(lease, result, summary):
             shutil.rmtree(folder / LIVE, ignore_errors=True)
+            for left in folder.glob(f"{RESULT}*"):  # by a worker killed between writing its result and saying so
+                if left.name != result:
+                    shutil.rmtree(left, ignore_errors=True)
         else:
             shutil.rmtree(folder / result, ignore_errors=True)  # another worker's result counts
 
