@@ -41,7 +41,9 @@ class BatchAugment:
         self.settings = settings
         self.size = size
 
-    def __call__(self, images: Tensor, variants: Tensor, seeds: Tensor, generator: torch.Generator) -> Tensor:
+    def __call__(
+        self, images: Tensor, variants: Tensor, seeds: Tensor, generator: torch.Generator, light: Tensor | None = None
+    ) -> Tensor:
         """Augment a batch.
 
         Args:
@@ -49,10 +51,11 @@ class BatchAugment:
             variants: (B,) recolouring of each, 0 for none (see :func:`recolour`).
             seeds: (B,) what the recolouring of each is drawn from; equal for the photos of one instance.
             generator: of everything else.
+            light: (B,) how much of the settings' change of light each gets; None: all of it.
         """
         turned = self._geometry(images, generator)
         coloured = recolour(turned, variants, seeds)
-        return self._noise(self._light(self._blur(coloured, generator), generator), generator)
+        return self._noise(self._light(self._blur(coloured, generator), generator, light), generator)
 
     def _geometry(self, images: Tensor, generator: torch.Generator) -> Tensor:
         s, count = self.settings, len(images)
@@ -81,11 +84,12 @@ class BatchAugment:
         images[chosen] = functional.interpolate(small, size=images.shape[-2:], mode="bilinear")
         return images
 
-    def _light(self, images: Tensor, generator: torch.Generator) -> Tensor:
+    def _light(self, images: Tensor, generator: torch.Generator, light: Tensor | None) -> Tensor:
         s, count = self.settings, len(images)
-        gain = 1 + _uniform(count, -s.brightness, s.brightness, generator).to(images)[:, None, None, None]
-        gain = gain * (1 + _uniform(count * 3, -s.cast, s.cast, generator).to(images).view(count, 3, 1, 1))
-        slope = 1 + _uniform(count, -s.contrast, s.contrast, generator).to(images)[:, None, None, None]
+        much = (torch.ones(count) if light is None else light).to(images)[:, None, None, None]
+        gain = 1 + much * _uniform(count, -s.brightness, s.brightness, generator).to(images)[:, None, None, None]
+        gain = gain * (1 + much * _uniform(count * 3, -s.cast, s.cast, generator).to(images).view(count, 3, 1, 1))
+        slope = 1 + much * _uniform(count, -s.contrast, s.contrast, generator).to(images)[:, None, None, None]
         middle = images.mean(dim=(1, 2, 3), keepdim=True)
         return ((images - middle) * slope + middle) * gain
 

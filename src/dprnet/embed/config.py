@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from dprnet.core.config import Settings
 from dprnet.core.images import letterbox, resize
@@ -24,8 +24,15 @@ class EmbedderConfig(Settings):
     pooling: Literal["average", "gem"] = "average"  # paper, figure 4 (GAP)
     strides: tuple[int, ...] = (32,)  # ours; several: pooled features of earlier levels are joined, for colour, cloth
     colour: int = Field(default=0, ge=0, le=64)  # ours; nodes a channel of ColourPool; 0: none
+    shades: int = Field(default=0, ge=0, le=1024)  # ours; numbers beside `size` that are colours alone; needs colour
     standard: bool = False  # ours; a BatchNorm after fc, whose factors begin at the spread of fc's directions
     batch_norm: BatchNorm = "live"  # ours; folded for weights that come without statistics
+
+    @model_validator(mode="after")
+    def _shades_of_colours(self) -> Self:
+        if self.shades and not (self.colour and self.size):
+            raise ValueError("shades are made of the colours and stand beside an fc: set colour and size too")
+        return self
 
 
 def prepare(image: Image, config: EmbedderConfig) -> Image:

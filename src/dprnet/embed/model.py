@@ -14,7 +14,7 @@ from torch.nn import functional
 from torch.nn.utils.fusion import fuse_linear_bn_eval
 
 from dprnet.embed.backbone import build_backbone, freeze_batch_norm
-from dprnet.embed.colour import ColourPool
+from dprnet.embed.colour import ColourPool, Shades
 from dprnet.embed.config import EmbedderConfig
 
 __all__ = ["EmbedderConfig", "EmbedderNetwork", "GeneralizedMean", "GlobalAverage", "InstanceClassifier"]
@@ -42,7 +42,8 @@ class EmbedderNetwork(nn.Module):
         # Pooled features are never negative: a step of Adam moves all embeddings the same way, and within a hundred
         # steps all of them are one. With the batch's mean taken off they cannot (docs/embed.md).
         self.standard = nn.BatchNorm1d(config.size) if config.standard and config.size else nn.Identity()
-        self.size = config.size or sum(widths)
+        self.shades = Shades(sum(widths), self.colour.size, config.shades) if self.colour and config.shades else None
+        self.size = (config.size or sum(widths)) + (config.shades if self.shades else 0)
 
     def pooled(self, images: Tensor) -> list[Tensor]:
         """(B, C) of each level, and the colours where they are asked for."""
@@ -55,12 +56,16 @@ class EmbedderNetwork(nn.Module):
     def features(self, images: Tensor) -> Tensor:
         """(B, D) embeddings before normalisation."""
         parts = self.pooled(images)
+        colours = parts[-1]
         if len(parts) > 1:
             parts = [part * scale for part, scale in zip(parts, self.scales, strict=True)]
-        joined: Tensor = self.fc(torch.cat(parts, dim=1)).float()
+        pooled = torch.cat(parts, dim=1)
+        joined: Tensor = self.fc(pooled).float()
         with torch.autocast(joined.device.type, enabled=False):
-            standard: Tensor = self.standard(joined)
-        return standard
+            found: Tensor = self.standard(joined)
+            if self.shades is not None:
+                found = self.shades(found, pooled.float(), colours.float())
+        return found
 
     def forward(self, images: Tensor) -> Tensor:
         """(B, D) embeddings, each of length 1."""
@@ -99,6 +104,8 @@ class EmbedderNetwork(nn.Module):
         self.eval()
         runs = [self.pooled(images[first : first + batch]) for first in range(0, len(images), batch)]
         levels = [torch.cat(parts).float() for parts in zip(*runs, strict=True)]
+        if self.shades is not None:
+            self.shades.settle(levels[-1])
         for number, (scale, level) in enumerate(zip(self.scales, levels, strict=False)):
             share = colour**2 if self.colour is not None and number == len(levels) - 1 else 1 / len(self.pools)
             spread = (level - level.mean(dim=0)).square().sum(dim=1).mean().sqrt().clamp_min(1e-6)
@@ -118,20 +125,26 @@ class EmbedderNetwork(nn.Module):
         self.train(was)
 
     @torch.no_grad()
-    def settle_standard(self, images: Tensor, batch: int = 64) -> None:
-        """Let the BatchNorm after fc change nothing yet, with the statistics of (M, 3, H, W) photos: to train on."""
-        if not isinstance(self.standard, nn.BatchNorm1d):
-            return
+    def settle_added(self, images: Tensor, *, shades: bool, batch: int = 64) -> None:
+        """Settle what start weights of another bundle lack, with (M, 3, H, W) photos: to train on.
+
+        The BatchNorm after fc changes nothing yet, and the shades, where asked for, begin at the principal directions
+        of the photos' colours.
+        """
         was = self.training
         self.eval()
-        standard, self.standard = self.standard, nn.Identity()
-        found = torch.cat([self.features(images[first : first + batch]) for first in range(0, len(images), batch)])
-        self.standard = standard
-        mean, variance = found.mean(dim=0), found.var(dim=0)
-        standard.running_mean.copy_(mean)  # type: ignore[union-attr]
-        standard.running_var.copy_(variance)  # type: ignore[union-attr]
-        standard.weight.copy_((variance + standard.eps).sqrt())
-        standard.bias.copy_(mean)
+        (standard, self.standard), (term, self.shades) = (self.standard, nn.Identity()), (self.shades, None)
+        parts = [images[first : first + batch] for first in range(0, len(images), batch)]
+        found = torch.cat([self.features(part) for part in parts])
+        self.standard, self.shades = standard, term
+        if isinstance(standard, nn.BatchNorm1d):
+            mean, variance = found.mean(dim=0), found.var(dim=0)
+            standard.running_mean.copy_(mean)  # type: ignore[union-attr]
+            standard.running_var.copy_(variance)  # type: ignore[union-attr]
+            standard.weight.copy_((variance + standard.eps).sqrt())
+            standard.bias.copy_(mean)
+        if term is not None and shades:
+            term.settle(torch.cat([self.pooled(part)[-1] for part in parts]).float())
         self.train(was)
 
 

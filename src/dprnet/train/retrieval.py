@@ -95,6 +95,7 @@ class RetrievalTraining(nn.Module):
         self.branch = InstanceClassifier(network.size, rows, neck=loss.neck, scale=loss.scale) if rows else None
         self.memory = Memory(loss.memory if loss.distance == "contrast" else 0, network.size)
         self.augment = BatchAugment(recipe.augment, recipe.network.image_size)
+        self.light = torch.tensor([source.light for source in recipe.data])
 
     def losses(self, images: Tensor, classes: Tensor) -> dict[str, Tensor]:
         """Terms of Eq. 8 and their sum: images (B, 3, T, T) as augmented, classes (B,)."""
@@ -123,7 +124,8 @@ class RetrievalTraining(nn.Module):
         """(B, 3, T, T) the photos of a batch, augmented; the same whenever this step comes."""
         generator = torch.Generator().manual_seed(self.recipe.seed * 1_000_003 + step)
         variants, seeds = torch.from_numpy(batch.variants), torch.from_numpy(batch.instances)
-        images = self.augment(as_batch(cache.images[batch.photos], device), variants, seeds, generator)
+        light = self.light[torch.from_numpy(cache.source[batch.photos])]
+        images = self.augment(as_batch(cache.images[batch.photos], device), variants, seeds, generator, light)
         return images.contiguous(memory_format=torch.channels_last)
 
 
@@ -170,10 +172,12 @@ def start_network(network: EmbedderNetwork, recipe: EmbedderRecipe, cache: Photo
     """
     path = Path(os.path.expandvars(recipe.start))
     if (path / MANIFEST).is_file():
-        plain = EmbedderNetwork(recipe.network.model_copy(update={"standard": False}))
-        load_weights(plain, Bundle.from_pretrained(path).weights("embedder"), str(path))
+        bundle = Bundle.from_pretrained(path)
+        known = int(bundle.settings("embedder").get("shades", 0))
+        plain = EmbedderNetwork(recipe.network.model_copy(update={"standard": False, "shades": known}))
+        load_weights(plain, bundle.weights("embedder"), str(path))
         network.load_state_dict(plain.state_dict(), strict=False)
-        network.settle_standard(_some(recipe, cache))
+        network.settle_added(_some(recipe, cache), shades=not known)
         return
     if recipe.start not in ("none", "pretrained"):
         if not path.is_file():
