@@ -33,6 +33,9 @@ FAST = ReproduceSettings(
 )  # fmt: skip
 
 
+NAMES = [*(f"figure{number}" for number in range(5, 11)), "table1", "table3"]
+
+
 def shop_set(folder: Path, name: str, colours: list[tuple[int, int, int]]) -> Path:
     """Videos of 2 s in each of which one square is worn; a shop with photos of all of them."""
     import av
@@ -93,7 +96,7 @@ def true_boxes(sets: tuple[Path, Path], random_bundle: Path, tmp_path_factory: p
 def test_everything_is_made_kept_and_shown(true_boxes: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     out = tmp_path / "out"
     made, page = reproduce(true_boxes, ["all"], out)
-    assert [one.name for one in made] == ["figure5", "figure6", "figure9", "figure10", "table1", "table3"]
+    assert [one.name for one in made] == NAMES
     by_name = {one.name: one for one in made}
     picking = by_name["figure6"].figures["as calibrated"]
     assert picking["0.5s"]["Pick"]["value"] == picking["1s"]["Pick"]["value"] == 1
@@ -104,6 +107,9 @@ def test_everything_is_made_kept_and_shown(true_boxes: Study, tmp_path: Path, mo
     assert len(methods["DPRNet"]["ranks"][0]) == 2  # two of the three garments are sold
     for name in ("DPRNet", "Last", "Max-detector-score"):
         assert methods[name]["recall"]["1"]["value"] <= methods["Oracle best view"]["recall"]["1"]["value"]
+    rows = by_name["figure7"].figures["rows"]
+    assert len(rows) == len(by_name["figure8"].figures["features"]) == 2
+    assert all(row["query"].endswith(".mp4") and len(row["found"]) == 3 for row in rows)
     assert by_name["table1"].figures["garments"] == 3
     assert by_name["table1"].figures["sold"] == 2
     for one in made:
@@ -112,7 +118,8 @@ def test_everything_is_made_kept_and_shown(true_boxes: Study, tmp_path: Path, mo
             assert (out / picture).read_bytes().startswith(b"\x89PNG")
     text = page.read_text(encoding="utf-8")
     Balanced().feed(text)
-    assert text.count("data:image/png") == 3  # clips this short have no score sheet
+    assert text.count("data:image/png") == 5  # clips this short have no score sheet
+    assert "Table 2</b> has not been run" in text
     assert "http:" not in text
     assert "https:" not in text
 
@@ -143,10 +150,25 @@ def test_first_videos_only(true_boxes: Study) -> None:
 
 
 def test_names() -> None:
-    assert wanted_names(["all"]) == ["figure5", "figure6", "figure9", "figure10", "table1", "table3"]
-    for name, why in (("figure7", "evaluation of the embedder"), ("figure77", "known are figure5")):
-        with pytest.raises(BadRecipe, match=why):
-            wanted_names([name])
+    assert wanted_names(["all"]) == NAMES
+    assert wanted_names(["table2", "figure7", "table2"]) == ["figure7", "table2"]
+    with pytest.raises(BadRecipe, match="known are figure5"):
+        wanted_names(["figure77"])
+
+
+def test_table_2_is_read_from_its_run_and_trained_only_when_named(
+    true_boxes: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left = Artefact(name="table2", title="Ten methods", published="an order", key="of its own")
+    (tmp_path / "run").mkdir()
+    save(left, tmp_path / "run")
+    study = replace(true_boxes, table2=tmp_path / "run")
+    monkeypatch.setattr(reproducing, "run_table2", lambda study: pytest.fail("trained"))
+    page = reproduce(study, ["table1"], tmp_path / "out")[1]
+    assert "Table 2. Ten methods" in page.read_text(encoding="utf-8")
+    assert "all" not in reproducing.NAMES
+    monkeypatch.setattr(reproducing, "run_table2", lambda study: left)
+    assert reproduce(study, ["table2"], tmp_path / "out")[0] == [left]
 
 
 def test_the_command_line(sets: tuple[Path, Path], random_bundle: Path, tmp_path: Path, capsys: Any) -> None:

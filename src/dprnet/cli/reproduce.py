@@ -9,7 +9,10 @@ import typer
 
 from dprnet.cli.common import BundleOption, DeviceOption
 
-Names = Annotated[list[str], typer.Argument(metavar="NAME...", help="figure5, 6, 9, 10, table1, table3, or all.")]
+Names = Annotated[
+    list[str],
+    typer.Argument(metavar="NAME...", help="figure5 ... figure10, table1 ... table3, or all (but for table2)."),
+]
 Train = Annotated[list[Path] | None, typer.Option("--train", help="Set on which SEAM and AsymNet learn; several.")]
 Distractors = Annotated[
     list[Path] | None, typer.Option("--distractors", help="Catalogue or folder of photos that enlarges the gallery.")
@@ -25,17 +28,24 @@ def reproduce(
     out: Annotated[Path, typer.Option("--out", help="Folder for pictures, JSON and page.")] = Path("out/reproduce"),
     cache: Annotated[Path, typer.Option("--cache", help="Folder of kept detections and vectors.")] = Path("out/cache"),
     quick: Annotated[bool, typer.Option("--quick", help="Six videos, fewer intervals, one seed.")] = False,
+    table2: Annotated[Path, typer.Option("--table2", help="Folder of the run of Table 2.")] = Path("out/table2"),
+    recipe: Annotated[
+        Path | None, typer.Option("--recipe", help="Of Table 2, such as recipes/table2/cpu.toml.")
+    ] = None,
     device: DeviceOption = "cpu",
 ) -> None:
     """Make the paper's figures and tables on a set; what is made already is kept."""
     from dprnet.core.bundle import Bundle
+    from dprnet.core.config import load_recipe
     from dprnet.core.progress import on_stderr
     from dprnet.evaluate.reproduce.run import reproduce as make
     from dprnet.evaluate.reproduce.settings import ReproduceSettings
     from dprnet.evaluate.reproduce.study import Study
+    from dprnet.train.methods.recipe import Table2Recipe
 
     settings = ReproduceSettings.quick() if quick else ReproduceSettings()
     more = {"distractors": tuple(distractors or ()), "train": tuple(train or ()), "device": device}
+    more |= {"table2": table2, "quick": quick, "recipe": load_recipe(recipe, Table2Recipe) if recipe else None}
     study = Study(data, Bundle.from_pretrained(bundle), cache, settings, **more, progress=on_stderr())  # type: ignore[arg-type]
     made, page = make(study, names, out)
     for one in made:

@@ -21,7 +21,8 @@ from dprnet.data import luma
 from dprnet.data.labelled import Photo
 from dprnet.data.shopset import ShopSet
 from dprnet.evaluate.retrieval import luma_gallery
-from dprnet.train.photos import PhotoCache, Shot, load_photos, shopset_shots
+from dprnet.gallery import read_catalogue
+from dprnet.train.photos import PhotoCache, Shot, load_photos
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +55,12 @@ class LoadedSets:
         return [self.cache.shots[row].photo for row in rows.tolist()]
 
 
-def load_sets(sets: Sequence[PhotoSet], side: int, progress: Progress = SILENT) -> LoadedSets:
+def load_sets(
+    sets: Sequence[PhotoSet], side: int, progress: Progress = SILENT, *, fit: str = "letterbox", fill: int = 255
+) -> LoadedSets:
     """Read all photos of some tasks as (S, S, 3); one that cannot be read is left out and logged.
+
+    ``fit`` and ``fill`` say how a photo becomes a square, as in the settings of an embedder.
 
     Raises:
         BadDataset: a task without queries or gallery.
@@ -64,7 +69,7 @@ def load_sets(sets: Sequence[PhotoSet], side: int, progress: Progress = SILENT) 
         if not one.queries or not one.gallery:
             raise BadDataset(one.name, f"{len(one.queries)} queries and {len(one.gallery)} photos; both are needed")
     every = list(dict.fromkeys(shot for one in sets for shot in (*one.queries, *one.gallery)))
-    cache = load_photos([every], side, progress=progress)
+    cache = load_photos([every], side, fit=fit, fill=fill, progress=progress)
     row_of = {shot: row for row, shot in enumerate(cache.shots)}
 
     def rows(shots: Sequence[Shot]) -> IntArray:
@@ -84,18 +89,43 @@ def luma_sets(root: Path, split: str) -> tuple[PhotoSet, PhotoSet]:
     )
 
 
-def shopset_task(shopset: ShopSet) -> PhotoSet:
-    """The true box of each sold garment's best view, in the photos of the set's shop."""
-    gallery = tuple(shot for shot in shopset_shots(shopset, 1) if shot.photo.domain == "shop")
-    return PhotoSet(f"{shopset.folder.name}: best view to shop photo", tuple(best_views(shopset)), gallery)
+def shopset_task(shopset: ShopSet, distractors: Sequence[Path] = ()) -> PhotoSet:
+    """The true box of each sold garment's best view, in the photos of the set's shop and of further catalogues.
+
+    Raises:
+        MissingFile, BadCatalogue: a catalogue is not there, or cannot be read.
+    """
+    gallery = [*shop_shots(shopset), *distractor_shots(distractors)]
+    return PhotoSet(f"{shopset.folder.name}: best view to shop photo", tuple(best_views(shopset)), tuple(gallery))
+
+
+def shop_shots(shopset: ShopSet) -> list[Shot]:
+    """The photos of a set's shop; an item's garment is ``SET/ITEM``, as in :func:`best_views`."""
+    label_of = {row["item_id"]: row["label"] for row in shopset.instances.to_pylist() if row["item_id"]}
+    return [
+        Shot(Photo(image, None, f"{shopset.id}/{item.item_id}", label_of.get(item.item_id, -1), "shop"))
+        for item in read_catalogue(shopset.catalogue_path).items
+        for image in item.images
+    ]
+
+
+def distractor_shots(catalogues: Sequence[Path]) -> list[Shot]:
+    """The photos of catalogues that only make a gallery larger (paper, section 4.1): right for no query."""
+    return [
+        Shot(Photo(image, None, f"distractor {number}/{item.item_id}", -1, "shop"))
+        for number, catalogue in enumerate(catalogues)
+        for item in read_catalogue(catalogue).items
+        for image in item.images
+    ]
 
 
 def best_views(shopset: ShopSet) -> list[Shot]:
     """The view of the highest true quality of every garment that has an item; of equal ones the largest.
 
     Quality is [frontal] x (1 - occluded) x (1 - cut off); fractions nobody labelled count as 0, and [frontal] is
-    dropped for a garment that is never frontal.
+    dropped for a garment that is never frontal. Videos that the set leaves out are left out.
     """
+    names = set(shopset.videos)
     stills = {(row["video"], row["frame_index"]): row["image"] for row in shopset.still_frames.to_pylist()}
     views: dict[int, list[dict[str, Any]]] = {}
     for row in shopset.frames.drop_columns(["landmarks"]).to_pylist():
@@ -107,6 +137,8 @@ def best_views(shopset: ShopSet) -> list[Shot]:
             continue
         best = max(rows, key=_quality)
         still = stills.get((best["video"], best["frame_index"]))
+        if still is None and best["video"] not in names:
+            continue
         path = shopset.folder / still if still else shopset.video_path(best["video"])
         box = (best["x1"], best["y1"], best["x2"], best["y2"])
         photo = Photo(path, box, f"{shopset.id}/{owner['item_id']}", owner["label"], "video", best["viewpoint"])

@@ -60,7 +60,8 @@ def search_task(bundle: Bundle, task: PhotoSet, *, device: str = "cpu", progress
     config = parse_settings(dict(bundle.settings("embedder")), EmbedderConfig, f"{bundle.name}.embedder")
     network = EmbedderNetwork(config)
     load_weights(network, bundle.weights("embedder"), str(bundle.folder))
-    return search_with(network.to(device).eval(), load_sets([task], config.image_size, progress))
+    sets = load_sets([task], config.image_size, progress, fit=config.fit, fill=config.fill)
+    return search_with(network.to(device).eval(), sets)
 
 
 def search_with(network: EmbedderNetwork, sets: LoadedSets) -> Searched:

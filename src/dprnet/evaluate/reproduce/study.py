@@ -18,11 +18,14 @@ from dprnet.detect import Detector
 from dprnet.embed.embedder import Embedder
 from dprnet.evaluate.kept import digest_of
 from dprnet.evaluate.looks import Looks, looks_of, seen_at
+from dprnet.evaluate.photo_sets import shopset_task
+from dprnet.evaluate.photo_sheets import Searched, search_task
 from dprnet.evaluate.reproduce.settings import ReproduceSettings
 from dprnet.evaluate.seen import Seen, detector_identity, see, video_detector
 from dprnet.evaluate.shelf import Shelf, shelve
 from dprnet.evaluate.views import ViewVectors
 from dprnet.pick import PickConfig
+from dprnet.train.methods.recipe import Table2Recipe
 
 FORMAT = 1  # raised when the same inputs give other figures
 
@@ -53,6 +56,12 @@ class Study:
     """Further catalogues that make the gallery larger (paper, section 4.1)."""
     train: tuple[Path, ...] = ()
     """Sets on which the trained methods learn; never the one that is measured."""
+    table2: Path = Path("out/table2")
+    """Folder of the run of Table 2."""
+    recipe: Table2Recipe | None = None
+    """Of a run of Table 2; None: the default one."""
+    quick: bool = False
+    """Whether a run of Table 2 without a recipe only shows that every row runs."""
     device: str = "cpu"
     progress: Progress = SILENT
 
@@ -104,6 +113,12 @@ class Study:
         """The gallery: the set's catalogue and the distractors."""
         catalogues = [self.shopset.catalogue_path, *self.distractors]
         return shelve(catalogues, self.embedder, cache=self.cache, progress=self.progress)
+
+    @cached_property
+    def searched(self) -> Searched:
+        """The best true view of each sold garment, searched in the shop's photos and the distractors."""
+        task = shopset_task(self.shopset, self.distractors)
+        return search_task(self.bundle, task, device=self.device, progress=self.progress)
 
     def detected(self, shopset: ShopSet, every: str) -> list[Seen]:
         """Detections of a set's videos, kept for the next time."""
