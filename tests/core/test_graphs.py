@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from dprnet.core import graphs
+from dprnet.core import graph_cache, graphs
 from dprnet.core.errors import BadRecipe, MissingExtra
 
 
@@ -19,7 +19,7 @@ class Doubled(torch.nn.Module):
 def made(tmp_path, monkeypatch):
     """Models of one graph, and how often they were made."""
     pytest.importorskip("openvino")
-    monkeypatch.setenv(graphs.CACHE_VARIABLE, str(tmp_path / "cache"))
+    monkeypatch.setenv(graph_cache.CACHE_VARIABLE, str(tmp_path / "cache"))
     calls = []
 
     def make():
@@ -56,7 +56,7 @@ def test_lanes_follow_the_threads_that_are_allowed(monkeypatch):
 
 def test_a_graph_answers_as_its_module_for_other_sizes_too(made):
     make, _ = made
-    path = graphs.kept({"weights": "a"}, ["double"], make)["double"]
+    path = graph_cache.kept({"weights": "a"}, ["double"], make)["double"]
     graph = graphs.Graph(path, lanes=1)
     for shape in ((2, 3), (5, 7)):
         numbers = np.arange(np.prod(shape), dtype=np.float32).reshape(shape)
@@ -67,18 +67,18 @@ def test_a_graph_answers_as_its_module_for_other_sizes_too(made):
 
 def test_a_graph_is_made_once_and_again_when_its_identity_changes(made):
     make, calls = made
-    first = graphs.kept({"weights": "a", "code": 1}, ["double"], make)
-    assert graphs.kept({"code": 1, "weights": "a"}, ["double"], make) == first
+    first = graph_cache.kept({"weights": "a", "code": 1}, ["double"], make)
+    assert graph_cache.kept({"code": 1, "weights": "a"}, ["double"], make) == first
     assert len(calls) == 1
-    assert graphs.kept({"weights": "b", "code": 1}, ["double"], make) != first
+    assert graph_cache.kept({"weights": "b", "code": 1}, ["double"], make) != first
     assert len(calls) == 2
 
 
 def test_a_half_written_graph_is_made_again(made):
     make, calls = made
-    path = graphs.kept({"weights": "a"}, ["double"], make)["double"]
+    path = graph_cache.kept({"weights": "a"}, ["double"], make)["double"]
     path.with_suffix(".bin").unlink()
-    again = graphs.kept({"weights": "a"}, ["double"], make)["double"]
+    again = graph_cache.kept({"weights": "a"}, ["double"], make)["double"]
     assert len(calls) == 2
     np.testing.assert_array_equal(graphs.Graph(again, 1)(np.ones((1, 1), np.float32))[0], [[2]])
 
@@ -86,9 +86,9 @@ def test_a_half_written_graph_is_made_again(made):
 def test_where_nothing_can_be_kept_graphs_are_made_at_every_start(made, tmp_path, monkeypatch):
     make, calls = made
     (tmp_path / "file").write_text("no folder")
-    monkeypatch.setenv(graphs.CACHE_VARIABLE, str(tmp_path / "file"))
+    monkeypatch.setenv(graph_cache.CACHE_VARIABLE, str(tmp_path / "file"))
     for count in (1, 2):
-        path = graphs.kept({"weights": "a"}, ["double"], make)["double"]
+        path = graph_cache.kept({"weights": "a"}, ["double"], make)["double"]
         assert path.is_file()
         assert len(calls) == count
 
@@ -99,15 +99,15 @@ def test_a_failure_leaves_nothing_behind(tmp_path):
         raise MemoryError
 
     with pytest.raises(MemoryError):
-        graphs.kept({"weights": "a"}, ["double"], broken)
+        graph_cache.kept({"weights": "a"}, ["double"], broken)
     assert list((tmp_path / "cache" / "graphs").iterdir()) == []
 
 
 def test_the_cache_keeps_a_bounded_number(made, tmp_path, monkeypatch):
     make, _ = made
-    monkeypatch.setattr(graphs, "KEPT", 2)
+    monkeypatch.setattr(graph_cache, "KEPT", 2)
     for weights in "abcd":
-        graphs.kept({"weights": weights}, ["double"], make)
+        graph_cache.kept({"weights": weights}, ["double"], make)
     assert len(list((tmp_path / "cache" / "graphs").iterdir())) == 2
 
 
@@ -117,7 +117,7 @@ def test_the_digest_of_sources_follows_the_code(tmp_path, monkeypatch):
     (package / "__init__.py").write_text("")
     (package / "net.py").write_text("x = 1")
     monkeypatch.syspath_prepend(tmp_path)
-    before = graphs.of_sources("some_package_of_ours")
-    assert graphs.of_sources("some_package_of_ours") == before
+    before = graph_cache.of_sources("some_package_of_ours")
+    assert graph_cache.of_sources("some_package_of_ours") == before
     (package / "net.py").write_text("x = 2")
-    assert graphs.of_sources("some_package_of_ours") != before
+    assert graph_cache.of_sources("some_package_of_ours") != before

@@ -6,20 +6,20 @@ import numpy as np
 import pytest
 import torch
 
+from dprnet.core import graph_cache, graphs
 from dprnet.core.bundle import Bundle, save_pretrained
 from dprnet.core.errors import BadBundle
 from dprnet.core.records import Frame
 from dprnet.detect.detector import Detector, export_parts
+from dprnet.detect.graphs import parts
 from dprnet.detect.model import DetectorNetwork
-from dprnet.detect.runtime import GRAPHS, TorchRuntime, compiled, models
+from dprnet.detect.runtime import GRAPHS, TorchRuntime, compiled
 
 pytest.importorskip("openvino")
 
 
 def graphs_of(network, folder, lanes=1):
-    from dprnet.core import graphs
-
-    return compiled(graphs.save(models(network), folder), network.config, lanes)
+    return compiled(graph_cache.save(graphs.models(parts(network)), folder), network.config, lanes)
 
 
 @pytest.fixture
@@ -100,7 +100,7 @@ def test_damaged_weights_are_told(sharp, tmp_path):
 
 
 def test_every_graph_has_named_inputs_and_free_sizes(sharp):
-    made = models(sharp)
+    made = graphs.models(parts(sharp))
     assert set(made) == set(GRAPHS)
     first = made["first"].inputs[0]
     assert first.get_any_name() == "images"

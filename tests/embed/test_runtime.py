@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from dprnet.core import graphs
+from dprnet.core import graph_cache, graphs
 from dprnet.core.bundle import Bundle, save_pretrained
 from dprnet.core.errors import BadBundle, BadVector
 from dprnet.embed.embedder import Embedder, export_weights
+from dprnet.embed.graphs import parts
 from dprnet.embed.model import EmbedderConfig, EmbedderNetwork
-from dprnet.embed.runtime import GRAPH, TorchRuntime, compiled, models
+from dprnet.embed.runtime import GRAPH, TorchRuntime, compiled
 
 pytest.importorskip("openvino")
 
@@ -22,7 +23,7 @@ SIZES = {
 
 
 def graph_of(network, folder, lanes=1):
-    return compiled(graphs.save(models(network), folder)[GRAPH], network.config, lanes)
+    return compiled(graph_cache.save(graphs.models(parts(network)), folder)[GRAPH], network.config, lanes)
 
 
 def pictures(count, seed=0):

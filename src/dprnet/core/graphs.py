@@ -5,13 +5,8 @@ OpenVINO is optional (the extra ``cpu``). A kept graph needs no torch: that is m
 
 from __future__ import annotations
 
-import hashlib
-import importlib.metadata
 import importlib.util
-import logging
 import os
-import shutil
-import tempfile
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -19,14 +14,23 @@ from typing import Any, Literal
 
 from numpy.typing import NDArray
 
+from dprnet.core import graph_cache
+from dprnet.core.config import Settings
 from dprnet.core.errors import BadRecipe, MissingExtra
-
-log = logging.getLogger(__name__)
 
 Runtime = Literal["auto", "torch", "openvino"]
 
-CACHE_VARIABLE = "DPRNET_CACHE"
-KEPT = 12  # ours: sets of graphs in the cache; the least recently used goes
+Run = Callable[..., list[NDArray[Any]]]
+"""Runs one graph: arrays in, arrays out."""
+
+Part = tuple[Any, Sequence[Any], Sequence[str], Sequence[str]]
+"""A torch module that becomes a graph, example inputs, names of its inputs and of its outputs."""
+
+OWN_CODE = (
+    "dprnet.core.colour",
+    "dprnet.core.folding",
+    "dprnet.core.graphs",
+)  # that the graphs of all parts follow from
 
 
 def chosen(runtime: Runtime | str, device: str) -> Literal["torch", "openvino"]:
@@ -93,57 +97,30 @@ class Graph:
         return list(answers.to_tuple())
 
 
-def kept(
-    identity: Mapping[str, object], names: Sequence[str], make: Callable[[], Mapping[str, Any]]
+def of_network(
+    package: str,
+    names: Sequence[str],
+    config: Settings,
+    identity: Mapping[str, object],
+    parts: Callable[[], Mapping[str, Part]],
 ) -> dict[str, Path]:
-    """Files of graphs by name: those of the cache, or made now and put there.
+    """Files of the graphs of a network: those that were kept, or made now.
 
     Args:
-        identity: all that the graphs follow from: weights, settings, code. JSON-like.
+        package: of the network, such as ``dprnet.detect``: graphs of other code are made anew.
         names: of the graphs.
-        make: gives OpenVINO models by name (see :func:`converted`).
+        config: settings of the network.
+        identity: what its weights follow from.
+        parts: the network cut into graphs by name; asked where none are kept.
     """
-    version = importlib.metadata.version("openvino")
-    digest = hashlib.sha256(repr([sorted(identity.items()), version]).encode()).hexdigest()[:24]
-    home = cache_folder() / "graphs"
-    folder = home / digest
-    paths = {name: folder / f"{name}.xml" for name in names}
-    if _whole(paths):
-        _touch(folder)
-        return paths
-    shutil.rmtree(folder, ignore_errors=True)
-    try:
-        home.mkdir(parents=True, exist_ok=True)
-        made = Path(tempfile.mkdtemp(prefix=".making-", dir=home))
-    except OSError as error:
-        log.info("%s: graphs cannot be kept (%s); they are made at every start", home, error)
-        made = Path(tempfile.mkdtemp(prefix="dprnet-graphs-"))
-        _forget_at_exit(made)
-        return save(make(), made)
-    try:
-        save(make(), made)
-        made.rename(folder)
-    except OSError as error:
-        if not _whole(paths):  # else another process was first
-            log.info("%s: graphs cannot be kept (%s)", folder, error)
-            _forget_at_exit(made)
-            return {name: made / f"{name}.xml" for name in names}
-        shutil.rmtree(made, ignore_errors=True)
-    except BaseException:
-        shutil.rmtree(made, ignore_errors=True)
-        raise
-    _tidy(home)
-    return paths
+    code = graph_cache.of_sources(package, *OWN_CODE)
+    whole = {"part": package, **identity, "settings": config.model_dump(mode="json"), "code": code}
+    return graph_cache.kept(whole, names, lambda: models(parts()))
 
 
-def save(models: Mapping[str, Any], folder: Path) -> dict[str, Path]:
-    """Write OpenVINO models, with weights as they are."""
-    import openvino
-
-    paths = {name: folder / f"{name}.xml" for name in models}
-    for name, model in models.items():
-        openvino.save_model(model, paths[name], compress_to_fp16=False)
-    return paths
+def models(parts: Mapping[str, Part]) -> dict[str, Any]:
+    """The parts of a network as OpenVINO models by name."""
+    return {name: converted(*part) for name, part in parts.items()}
 
 
 def converted(module: Any, example: Sequence[Any], inputs: Sequence[str], outputs: Sequence[str]) -> Any:
@@ -173,27 +150,6 @@ def converted(module: Any, example: Sequence[Any], inputs: Sequence[str], output
     return model
 
 
-def of_sources(*modules: str) -> str:
-    """A digest of the code of packages or modules: graphs made by other code are not taken from the cache."""
-    found = hashlib.sha256()
-    for name in modules:
-        spec = importlib.util.find_spec(name)
-        assert spec is not None, f"no module {name}"
-        assert spec.origin is not None, f"no source of {name}"
-        origin = Path(spec.origin)
-        for path in sorted(origin.parent.glob("*.py")) if origin.name == "__init__.py" else [origin]:
-            found.update(path.read_bytes())
-    return found.hexdigest()
-
-
-def cache_folder() -> Path:
-    """Where things are kept that can be made again: ``$DPRNET_CACHE``, else the user's cache folder."""
-    if own := os.environ.get(CACHE_VARIABLE):
-        return Path(own)
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "dprnet"
-
-
 _CORE: list[Any] = []
 
 
@@ -208,27 +164,3 @@ def _quiet() -> Any:
     import warnings
 
     return warnings.catch_warnings(action="ignore")
-
-
-def _whole(paths: Mapping[str, Path]) -> bool:
-    return all(path.is_file() and path.with_suffix(".bin").is_file() for path in paths.values())
-
-
-def _touch(folder: Path) -> None:
-    try:
-        os.utime(folder)
-    except OSError:
-        log.debug("%s: its age cannot be set", folder)
-
-
-def _tidy(home: Path) -> None:
-    """Remove what was not used for longest, beyond the number that is kept."""
-    folders = [path for path in home.iterdir() if path.is_dir() and not path.name.startswith(".")]
-    for folder in sorted(folders, key=lambda path: path.stat().st_mtime, reverse=True)[KEPT:]:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _forget_at_exit(folder: Path) -> None:
-    import atexit
-
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)

@@ -86,10 +86,6 @@ class TorchRuntime:
         ]
 
 
-Run = Callable[..., list[NDArray[Any]]]
-"""Runs one graph: arrays in, arrays out."""
-
-
 class GraphRuntime:
     """Backbone, pooling and heads as compiled graphs; the few thousand numbers between them in numpy. Needs no torch.
 
@@ -100,7 +96,9 @@ class GraphRuntime:
         name: of what runs the graphs.
     """
 
-    def __init__(self, runs: Mapping[str, Run], config: DetectorConfig, lanes: int = 1, name: str = "openvino") -> None:
+    def __init__(
+        self, runs: Mapping[str, graphs.Run], config: DetectorConfig, lanes: int = 1, name: str = "openvino"
+    ) -> None:
         self.config = config
         self.lanes = lanes
         self.name = name
@@ -209,9 +207,8 @@ def openvino_runtime(
         identity: what its weights follow from.
         build: makes the network, where no graphs are kept.
     """
-    sources = graphs.of_sources("dprnet.detect", "dprnet.core.colour", "dprnet.core.folding", "dprnet.core.graphs")
-    whole = {"part": "detector", **identity, "settings": config.model_dump(mode="json"), "code": sources}
-    return compiled(graphs.kept(whole, GRAPHS, lambda: models(build())), config, lanes)
+    paths = graphs.of_network("dprnet.detect", GRAPHS, config, identity, lambda: _parts(build()))
+    return compiled(paths, config, lanes)
 
 
 def compiled(paths: Mapping[str, Path], config: DetectorConfig, lanes: int | None = None) -> GraphRuntime:
@@ -220,11 +217,10 @@ def compiled(paths: Mapping[str, Path], config: DetectorConfig, lanes: int | Non
     return GraphRuntime({name: graphs.Graph(paths[name], lanes) for name in GRAPHS}, config, lanes)
 
 
-def models(network: DetectorNetwork) -> dict[str, Any]:
-    """The network's graphs as OpenVINO models by name."""
-    from dprnet.detect.graphs import parts
+def _parts(network: DetectorNetwork) -> Mapping[str, graphs.Part]:
+    from dprnet.detect.graphs import parts  # with it comes torch
 
-    return {name: graphs.converted(*part) for name, part in parts(network).items()}
+    return parts(network)
 
 
 def _largest(values: Floats, count: int) -> Ints:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,10 +65,6 @@ class TorchRuntime:
         return vectors
 
 
-Run = Callable[..., list[NDArray[Any]]]
-"""Runs one graph: arrays in, arrays out."""
-
-
 class GraphRuntime:
     """The whole network as one compiled graph. Needs no torch.
 
@@ -79,7 +75,7 @@ class GraphRuntime:
         name: of what runs the graph.
     """
 
-    def __init__(self, run: Run, config: EmbedderConfig, lanes: int = 1, name: str = "openvino") -> None:
+    def __init__(self, run: graphs.Run, config: EmbedderConfig, lanes: int = 1, name: str = "openvino") -> None:
         self.config = config
         self.lanes = lanes
         self.name = name
@@ -106,9 +102,8 @@ def openvino_runtime(
         identity: what its weights follow from.
         build: makes the network, where no graph is kept.
     """
-    sources = graphs.of_sources("dprnet.embed", "dprnet.core.colour", "dprnet.core.folding", "dprnet.core.graphs")
-    whole = {"part": "embedder", **identity, "settings": config.model_dump(mode="json"), "code": sources}
-    return compiled(graphs.kept(whole, [GRAPH], lambda: models(build()))[GRAPH], config, lanes)
+    paths = graphs.of_network("dprnet.embed", [GRAPH], config, identity, lambda: _parts(build()))
+    return compiled(paths[GRAPH], config, lanes)
 
 
 def compiled(path: Path, config: EmbedderConfig, lanes: int | None = None) -> GraphRuntime:
@@ -117,11 +112,10 @@ def compiled(path: Path, config: EmbedderConfig, lanes: int | None = None) -> Gr
     return GraphRuntime(graphs.Graph(path, lanes), config, lanes)
 
 
-def models(network: EmbedderNetwork) -> dict[str, Any]:
-    """The network's graph as an OpenVINO model by name."""
-    from dprnet.embed.graphs import parts
+def _parts(network: EmbedderNetwork) -> Mapping[str, graphs.Part]:
+    from dprnet.embed.graphs import parts  # with it comes torch
 
-    return {name: graphs.converted(*part) for name, part in parts(network).items()}
+    return parts(network)
 
 
 def as_batch(images: NDArray[np.uint8], device: torch.device | str = "cpu") -> torch.Tensor:
