@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -20,6 +21,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from ..contracts.conftest import Postgres
 
 DEADLINE_S = float(os.environ.get("DPRNET_TEST_DEADLINE_S", "240"))  # a busy machine takes a minute to load torch
 
@@ -142,6 +145,23 @@ def process(folder: Path, bundle: Path, *more: str) -> Iterator[subprocess.Popen
                 child.wait()
         assert child.stdout is not None
         child.stdout.close()
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A PostgreSQL of these tests' own."""
+    server = Postgres()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def table(request: pytest.FixtureRequest, tmp_path: Path) -> Path | str:
+    """Where a new table of jobs may be: a file, and a schema of a real PostgreSQL."""
+    if request.param == "sqlite":
+        return tmp_path / "jobs.sqlite"
+    server: Postgres = request.getfixturevalue("postgres")
+    return f"{server.address}#t{secrets.token_hex(8)}"
 
 
 @pytest.fixture(scope="session")

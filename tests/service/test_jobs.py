@@ -13,18 +13,22 @@ from typing import Any
 
 import pytest
 
-from dprnet.core.errors import BadReport
+from dprnet.core.errors import BadRecipe, BadReport
+from dprnet.service.database import DatabaseGone
 from dprnet.service.jobs import Jobs, KeyUsed, QueueFull
+from dprnet.service.postgres import translated
 from dprnet.service.schema import STEPS
+
+from ..contracts.conftest import Postgres
 
 REQUEST = {"every": "0.5s", "items": 5, "fallback": None, "gallery": None}
 
 
 @pytest.fixture
-def jobs(tmp_path: Path) -> Iterator[Jobs]:
-    table = Jobs(tmp_path / "jobs.sqlite")
-    yield table
-    table.close()
+def jobs(table: Path | str) -> Iterator[Jobs]:
+    opened = Jobs(table)
+    yield opened
+    opened.close()
 
 
 def add(jobs: Jobs, job_id: str, **changes: Any) -> Any:
@@ -146,10 +150,9 @@ def test_pages_go_back_in_time(jobs: Jobs) -> None:
 
 DRAIN = """
 import sys
-from pathlib import Path
 from dprnet.service.jobs import Jobs
 
-table = Jobs(Path(sys.argv[1]))
+table = Jobs(sys.argv[1])
 while (lease := table.claim(60, 3)) is not None:
     if table.finish(lease, "result", {}):
         print(lease.job.id)
@@ -157,10 +160,10 @@ table.close()
 """
 
 
-def test_workers_at_once_share_the_jobs(jobs: Jobs, tmp_path: Path) -> None:
+def test_workers_at_once_share_the_jobs(jobs: Jobs, table: Path | str) -> None:
     for number in range(40):
         add(jobs, f"job{number}")
-    command = [sys.executable, "-c", DRAIN, str(tmp_path / "jobs.sqlite")]
+    command = [sys.executable, "-c", DRAIN, str(table)]
     workers = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(3)]
     done = [line for worker in workers for line in worker.communicate(timeout=120)[0].split()]
     assert Counter(done) == {f"job{number}": 1 for number in range(40)}
@@ -198,3 +201,86 @@ def test_a_table_of_the_first_version_opens(tmp_path: Path) -> None:
     assert lease is not None
     assert lease.job.id == "a"
     table.close()
+
+
+def test_an_end_may_be_told_again_when_the_answer_was_lost(jobs: Jobs) -> None:
+    add(jobs, "a")
+    lease = jobs.claim(60, 3)
+    assert lease is not None
+    assert jobs.finish(lease, "result", {})
+    assert jobs.finish(lease, "result", {}), "the same result under the same lease: it is the one that counts"
+    assert not jobs.finish(lease, "another", {})
+
+
+def test_texts_that_a_database_may_not_hold_are_held_all_the_same(jobs: Jobs) -> None:
+    job = add(jobs, "a", name="look\0'; DROP TABLE jobs; -- % ? \N{PILE OF POO}.mp4")
+    assert job.name.endswith("'; DROP TABLE jobs; -- % ? \N{PILE OF POO}.mp4")
+    assert jobs.counts() == {"queued": 1}
+
+
+def test_jobs_on_servers_are_in_schemas_of_their_own(postgres: Postgres) -> None:
+    one, other = Jobs(f"{postgres.address}#one"), Jobs(f"{postgres.address}#other")
+    add(one, "a")
+    assert (one.waiting(), other.waiting()) == (1, 0)
+    one.close()
+    again = Jobs(f"{postgres.address}#one")
+    assert again.get("a") is not None, "a table that is there is taken as it is"
+    again.close()
+    other.close()
+
+
+def test_a_newer_table_on_a_server_is_refused(postgres: Postgres) -> None:
+    import psycopg
+
+    Jobs(f"{postgres.address}#newer").close()
+    with psycopg.connect(postgres.address, autocommit=True) as raw:
+        raw.execute("UPDATE newer.version SET version = 1000")
+    with pytest.raises(BadReport, match="upgrade dprnet"):
+        Jobs(f"{postgres.address}#newer")
+
+
+def test_an_older_table_on_a_server_is_brought_up(postgres: Postgres) -> None:
+    import psycopg
+
+    with psycopg.connect(postgres.address, autocommit=True) as raw:
+        raw.execute("CREATE SCHEMA older")
+        raw.execute("SET search_path TO older")
+        raw.execute("CREATE TABLE version (version INTEGER NOT NULL)")
+        raw.execute("INSERT INTO version VALUES (1)")
+        for statement in STEPS[0].split(";\n"):
+            raw.execute(translated(statement))
+        raw.execute(
+            "INSERT INTO jobs (id, state, created_s, expires_s, name, sha256, request)"
+            " VALUES ('a', 'queued', 1, 9e9, 'x', 'y', '{}')"
+        )
+    opened = Jobs(f"{postgres.address}#older")
+    lease = opened.claim(60, 3)
+    assert lease is not None
+    assert lease.job.id == "a"
+    opened.close()
+
+
+@pytest.mark.parametrize("address", ["postgresql://h/d#No", "postgresql://h/d#a;b", "mysql://h/d", "postgresql://%zz"])
+def test_an_address_that_is_none_is_said_without_its_password(address: str) -> None:
+    with pytest.raises(BadRecipe):
+        Jobs(address)
+    with pytest.raises(BadRecipe) as refused:
+        Jobs("postgresql://me:secret@127.0.0.1:1/nothing")
+    assert "secret" not in str(refused.value)
+
+
+def test_a_server_that_was_away_is_found_again(postgres: Postgres) -> None:
+    import psycopg
+
+    opened = Jobs(f"{postgres.address}#away")
+    add(opened, "a")
+    with psycopg.connect(postgres.address, autocommit=True) as raw:
+        ours = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'dprnet'"
+        raw.execute(ours)
+        with pytest.raises(DatabaseGone, match="try again soon"), opened.writing() as db:  # noqa: PT012
+            raw.execute(ours)  # in the middle of a transaction: nothing of it counts
+            db.execute("UPDATE jobs SET state = 'failed'")
+    job = opened.get("a")
+    assert job is not None
+    assert job.state == "queued"
+    opened.close()

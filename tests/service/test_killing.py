@@ -11,6 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from ..contracts.conftest import Postgres
 from .conftest import DEADLINE_S, Running, process
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3000)]
@@ -33,6 +34,12 @@ def long_video(tmp_path_factory: pytest.TempPathFactory) -> Path:
             file.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
         file.mux(stream.encode())
     return path
+
+
+@pytest.fixture
+def kept_in(table: Path | str) -> list[str]:
+    """Options that say where the jobs are: in the folder's file, or in PostgreSQL."""
+    return ["--database", str(table)] if "://" in str(table) else []
 
 
 def address_of(child: object) -> str:
@@ -62,9 +69,9 @@ def under_way(job: dict) -> bool:
 
 
 def test_a_killed_worker_loses_nothing_and_doubles_nothing(
-    tmp_path: Path, random_bundle: Path, long_video: Path
+    tmp_path: Path, random_bundle: Path, long_video: Path, kept_in: list[str]
 ) -> None:
-    with process(tmp_path / "data", random_bundle, "--threads", "1") as child:
+    with process(tmp_path / "data", random_bundle, "--threads", "1", *kept_in) as child:
         service = Running(address_of(child), tmp_path / "data")
         jobs = [service.send(long_video, f"name=video{n}&{EVERY}")["id"] for n in range(2)]
         service.wait(jobs[0], until=under_way)
@@ -80,8 +87,10 @@ def test_a_killed_worker_loses_nothing_and_doubles_nothing(
         until(lambda: not any(alive(decoder) for decoder in decoders), "the decoder went with its worker")
 
 
-def test_a_killed_service_goes_on_where_it_was(tmp_path: Path, random_bundle: Path, long_video: Path) -> None:
-    with process(tmp_path / "data", random_bundle, "--threads", "1") as child:
+def test_a_killed_service_goes_on_where_it_was(
+    tmp_path: Path, random_bundle: Path, long_video: Path, kept_in: list[str]
+) -> None:
+    with process(tmp_path / "data", random_bundle, "--threads", "1", *kept_in) as child:
         service = Running(address_of(child), tmp_path / "data")
         jobs = [service.send(long_video, f"name=video{n}&{EVERY}")["id"] for n in range(2)]
         service.wait(jobs[0], until=under_way)
@@ -89,7 +98,7 @@ def test_a_killed_service_goes_on_where_it_was(tmp_path: Path, random_bundle: Pa
         os.kill(child.pid, signal.SIGKILL)
         child.wait(60)
         until(lambda: not any(alive(one) for one in below), "workers and decoders ended with the service")
-    with process(tmp_path / "data", random_bundle, "--threads", "1") as child:
+    with process(tmp_path / "data", random_bundle, "--threads", "1", *kept_in) as child:
         service = Running(address_of(child), tmp_path / "data")
         ended = [service.wait(job) for job in jobs]
         assert [job["state"] for job in ended] == ["done", "done"]
@@ -112,6 +121,26 @@ def test_a_running_job_is_cancelled_and_deleted(tmp_path: Path, random_bundle: P
         assert service.ask("DELETE", f"/v1/jobs/{second}").status == 204
         assert service.wait(third)["state"] == "done"
         assert not (service.folder / "jobs" / second).exists()
+
+
+def test_of_two_services_on_one_table_the_other_finishes_what_a_killed_one_began(
+    tmp_path: Path, random_bundle: Path, long_video: Path, postgres: Postgres
+) -> None:
+    folder = tmp_path / "data"
+    options = ["--threads", "1", "--database", f"{postgres.address}#two"]
+    with process(folder, random_bundle, *options) as first, process(folder, random_bundle, *options) as second:
+        doomed, other = Running(address_of(first), folder), Running(address_of(second), folder)
+        jobs = [doomed.send(long_video, f"name=video{n}&{EVERY}")["id"] for n in range(4)]
+        for job in jobs[:2]:
+            other.wait(job, until=under_way)  # one each: a worker takes one at a time
+        os.kill(first.pid, signal.SIGKILL)
+        first.wait(60)
+        ended = [other.wait(job) for job in jobs]
+        assert [job["state"] for job in ended] == ["done"] * 4
+        assert sum(job["attempts"] for job in ended) in {4, 5}, "at most the one of the killed service was begun again"
+        for job in jobs:
+            until(lambda job=job: len(list((folder / "jobs" / job).glob("result-*"))) == 1, "one result each")
+            assert other.ask("GET", f"/v1/jobs/{job}/report.json").status == 200
 
 
 def alive(one: psutil.Process) -> bool:

@@ -14,6 +14,15 @@ def serve(
     folder: Annotated[Path, typer.Option("--folder", help="Folder of its jobs, results and galleries.")] = Path(
         "service"
     ),
+    database: Annotated[
+        str | None,
+        typer.Option(
+            "--database",
+            envvar="DPRNET_DATABASE",
+            metavar="ADDRESS",
+            help="postgresql://...[#SCHEMA]: a table of jobs that several services share; else a file of the folder.",
+        ),
+    ] = None,
     gallery: Annotated[
         list[str] | None, typer.Option("--gallery", metavar="[NAME=]PATH", help="A gallery to offer; may be repeated.")
     ] = None,
@@ -41,6 +50,7 @@ def serve(
 
     values: dict[str, Any] = {
         "folder": folder,
+        "database": database,
         "samples": samples,
         "host": host,
         "port": port,

@@ -19,6 +19,7 @@ from starlette.concurrency import run_in_threadpool
 from dprnet.core.errors import MissingFile
 from dprnet.decode import Every
 from dprnet.service import uploads
+from dprnet.service.database import DatabaseGone
 from dprnet.service.jobs import Job, KeyUsed, QueueFull
 from dprnet.service.problems import Problem, come_back
 from dprnet.service.shapes import JobOut, JobPage, errors, job_out
@@ -84,7 +85,7 @@ async def send(
     config = service.config
     where = await run_in_threadpool(_gallery, service, gallery)
     wanted = {"every": str(Every.parse(every)), "items": items, "fallback": fallback, "gallery": where}
-    if service.jobs.waiting() >= config.max_queue:
+    if await run_in_threadpool(service.jobs.waiting) >= config.max_queue:
         raise _full(config.max_queue)
     if service.uploads >= config.max_uploads:
         raise come_back(429, "busy", f"{service.uploads} videos are coming in already; try again soon", 5)
@@ -116,7 +117,7 @@ async def send(
         if not kept:
             shutil.rmtree(folder, ignore_errors=True)
     response.headers["location"] = f"/v1/jobs/{job.id}"
-    return told(service, job)
+    return await run_in_threadpool(told, service, job)
 
 
 @router.get("/jobs", responses=errors(422))
@@ -212,13 +213,15 @@ async def _events(service: Service, job_id: str) -> AsyncIterator[str]:
                 return
             if job.revision != known:
                 known, said = job.revision, time.monotonic()
-                yield f"id: {known}\nevent: job\ndata: {json.dumps(_plain(service, job))}\n\n"
+                yield f"id: {known}\nevent: job\ndata: {json.dumps(await run_in_threadpool(_plain, service, job))}\n\n"
             elif time.monotonic() - said > BEAT_S:
                 said = time.monotonic()
                 yield ": still here\n\n"
             if job.is_final:
                 return
             await asyncio.sleep(LOOK_S)
+    except DatabaseGone:
+        return  # whoever follows comes back
     finally:
         service.streams -= 1
 

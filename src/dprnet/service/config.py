@@ -28,7 +28,9 @@ class ServiceConfig(Settings):
     api_key: SecretStr | None = None
     bundle: str = "tiny"
     device: str = "cpu"
-    galleries: dict[str, Path] = Field(default_factory=dict)
+    database: str | None = Field(None, repr=False)  # ours: none, so the jobs of one machine are in a file
+    """``postgresql://...[#SCHEMA]``: a table of jobs that several services share, as they share the folder."""
+    galleries: dict[str, Path | str] = Field(default_factory=dict)
     """By the name under which they are offered; those in ``folder/galleries`` are found by themselves."""
     samples: Path | None = None
     """A folder of videos that the page offers to try."""
@@ -93,17 +95,20 @@ class ServiceConfig(Settings):
         )
 
     @property
-    def database(self) -> Path:
-        """The table of jobs."""
-        return self.folder / "jobs.sqlite"
+    def table(self) -> Path | str:
+        """Where the table of jobs is."""
+        return self.database or self.folder / "jobs.sqlite"
 
-    def gallery_paths(self) -> dict[str, Path]:
+    def gallery_paths(self) -> dict[str, Path | str]:
         """Where each gallery is: those that were named, and those made through the service."""
         from dprnet.gallery import CARD
 
         own = self.folder / "galleries"
-        made = {path.parent.name: path.parent for path in own.glob(f"*/{CARD}") if re.fullmatch(NAME, path.parent.name)}
-        return dict(sorted((made | self.galleries).items()))
+        found: dict[str, Path | str] = {}
+        for path in own.glob(f"*/{CARD}"):
+            if re.fullmatch(NAME, path.parent.name):
+                found[path.parent.name] = path.parent
+        return dict(sorted((found | self.galleries).items()))
 
     def job_folder(self, job_id: str) -> Path:
         """Where the media and results of a job are."""
@@ -124,17 +129,21 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def named_galleries(given: Iterable[str]) -> dict[str, Path]:
-    """Galleries by name, from ``NAME=PATH`` or ``PATH`` (called as its folder).
+def named_galleries(given: Iterable[str]) -> dict[str, Path | str]:
+    """Galleries by name, from ``NAME=PATH`` or ``PATH`` (called as its folder); a server's always with its name.
 
     >>> named_galleries(["shop=g/one", "g/two"])
     {'shop': PosixPath('g/one'), 'two': PosixPath('g/two')}
+    >>> named_galleries(["shop=postgresql://db/clothes#spring"])
+    {'shop': 'postgresql://db/clothes#spring'}
     """
-    found: dict[str, Path] = {}
+    found: dict[str, Path | str] = {}
     for text in given:
         name, mark, path = text.partition("=")
-        folder = Path(path if mark else text)
-        name = name if mark else folder.resolve().name
+        if "://" in name or (not mark and "://" in text):
+            raise BadRecipe("--gallery", "a gallery on a server needs a name here: NAME=ADDRESS")
+        folder = path if "://" in path else Path(path if mark else text)
+        name = name if mark else Path(folder).resolve().name
         if name in found:
             raise BadRecipe(f"gallery {name}", "is named twice; give each a name of its own: NAME=PATH")
         found[name] = folder

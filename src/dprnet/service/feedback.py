@@ -52,7 +52,8 @@ class Feedback:
                 " DO UPDATE SET verdict = excluded.verdict, at_s = excluded.at_s RETURNING id",
                 (*values, offer["match"]["similarity"], picture),
             ).fetchone()
-        return int(row[0])
+        assert row is not None, "an insertion with RETURNING gives its row"
+        return int(row["id"])
 
     def of(self, job_id: str) -> dict[tuple[int, str], str]:
         """The verdicts on a job's matches, by garment and item."""
@@ -61,7 +62,7 @@ class Feedback:
 
     def count(self) -> int:
         """How many there are."""
-        return int(self._jobs.rows("SELECT COUNT(*) FROM feedback")[0][0])
+        return int(self._jobs.rows("SELECT COUNT(*) AS n FROM feedback")[0]["n"])
 
     def pairs(self) -> Iterator[dict[str, Any]]:
         """All of it, a training pair each: the garment's picture, the item, and whether they are the same."""
@@ -69,7 +70,7 @@ class Feedback:
         while rows := self._jobs.rows("SELECT * FROM feedback WHERE id > ? ORDER BY id LIMIT 50", last):
             for row in rows:
                 last = row["id"]
-                values = {key: row[key] for key in row.keys() if key != "picture"}  # noqa: SIM118 - a row is no mapping
+                values = {key: value for key, value in row.items() if key != "picture"}
                 picture = row["picture"]
                 yield values | {"picture_jpeg": base64.b64encode(picture).decode() if picture else None}
 

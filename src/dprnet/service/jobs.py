@@ -9,16 +9,13 @@ from __future__ import annotations
 
 import json
 import secrets
-import sqlite3
-import threading
-import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from dprnet.service.schema import CANCEL_LOST, CLAIM, GIVE_UP, connect
+from dprnet.service.database import Database, Row, open_database
+from dprnet.service.schema import CANCEL_LOST, CLAIM, GIVE_UP
 
 State = Literal["queued", "running", "done", "failed", "cancelled"]
 FINAL = ("done", "failed", "cancelled")
@@ -67,34 +64,15 @@ class KeyUsed(Exception):
 
 
 class Jobs:
-    """The table. One object a process; threads may share it."""
+    """The table. One object a process; threads may share it.
 
-    def __init__(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._db = connect(path)
-        self._lock = threading.RLock()
+    Args:
+        where: a file, or ``postgresql://...[#SCHEMA]``; see :func:`dprnet.service.database.open_database`.
+    """
 
-    def close(self) -> None:
-        """Let go of the file."""
-        with self._lock:
-            self._db.close()
-
-    @contextmanager
-    def writing(self) -> Iterator[sqlite3.Connection]:
-        """One transaction."""
-        with self._lock:
-            self._db.execute("BEGIN IMMEDIATE")
-            try:
-                yield self._db
-            except BaseException:
-                self._db.execute("ROLLBACK")
-                raise
-            self._db.execute("COMMIT")
-
-    def rows(self, query: str, *values: Any) -> list[sqlite3.Row]:
-        """What a query finds."""
-        with self._lock:
-            return self._db.execute(query, values).fetchall()
+    def __init__(self, where: Path | str) -> None:
+        self.database: Database = open_database(where)
+        self.writing, self.rows, self.close = self.database.writing, self.database.rows, self.database.close
 
     # -- the sender ------------------------------------------------------------------------------------------------
 
@@ -115,8 +93,10 @@ class Jobs:
             QueueFull: ``max_queue`` jobs wait.
             KeyUsed: the key belongs to another video, or to other settings.
         """
-        now, wanted = time.time(), json.dumps(dict(request), sort_keys=True)
+        wanted = json.dumps(dict(request), sort_keys=True)
         with self.writing() as db:
+            db.alone()  # of two senders with one key the second finds the job of the first
+            now = db.now()
             if key is not None and (old := self.by_key(key)) is not None:
                 if (old.sha256, json.dumps(dict(old.request), sort_keys=True)) != (sha256, wanted):
                     raise KeyUsed(key)
@@ -143,20 +123,20 @@ class Jobs:
     def page(self, limit: int, before_s: float | None = None) -> list[Job]:
         """Jobs, newest first, made before a time."""
         query = "SELECT * FROM jobs WHERE created_s < ? ORDER BY created_s DESC, id LIMIT ?"
-        return [_job(row) for row in self.rows(query, before_s or 1e18, limit)]
+        return [_job(row) for row in self.rows(query, float(before_s or 1e18), limit)]
 
     def waiting(self) -> int:
         """How many jobs wait."""
-        return int(self.rows("SELECT COUNT(*) FROM jobs WHERE state = 'queued'")[0][0])
+        return int(self.rows("SELECT COUNT(*) AS n FROM jobs WHERE state = 'queued'")[0]["n"])
 
     def ahead(self, job: Job) -> int:
         """How many jobs wait before this one."""
-        query = "SELECT COUNT(*) FROM jobs WHERE state = 'queued' AND (created_s, id) < (?, ?)"
-        return int(self.rows(query, job.created_s, job.id)[0][0])
+        query = "SELECT COUNT(*) AS n FROM jobs WHERE state = 'queued' AND (created_s, id) < (?, ?)"
+        return int(self.rows(query, job.created_s, job.id)[0]["n"])
 
     def counts(self) -> dict[str, int]:
         """Jobs by state."""
-        return {row[0]: row[1] for row in self.rows("SELECT state, COUNT(*) FROM jobs GROUP BY state")}
+        return {row["state"]: row["n"] for row in self.rows("SELECT state, COUNT(*) AS n FROM jobs GROUP BY state")}
 
     def cancel(self, job_id: str) -> Job | None:
         """End a job: at once where it waits, at the next frame where it runs; a finished one stays as it is."""
@@ -177,9 +157,8 @@ class Jobs:
     def expire(self) -> list[str]:
         """Forget the jobs whose time has come (feedback stays) and say which."""
         with self.writing() as db:
-            gone = [row[0] for row in db.execute("SELECT id FROM jobs WHERE expires_s <= ?", (time.time(),))]
-            db.executemany("DELETE FROM jobs WHERE id = ?", [(job_id,) for job_id in gone])
-        return gone
+            gone = db.execute("DELETE FROM jobs WHERE expires_s <= ? RETURNING id", (db.now(),)).fetchall()
+        return [str(row["id"]) for row in gone]
 
     # -- the worker ------------------------------------------------------------------------------------------------
 
@@ -188,11 +167,12 @@ class Jobs:
 
         A job that has been begun ``attempts`` times already has failed: it takes its workers with it.
         """
-        now, word = time.time(), secrets.token_hex(16)
+        word, skip = secrets.token_hex(16), self.database.skip
         with self.writing() as db:
-            db.execute(CANCEL_LOST, (now,))
-            db.execute(GIVE_UP, (attempts, now))
-            row = db.execute(CLAIM, (word, now + lease_s, now)).fetchone()
+            now = db.now()
+            db.execute(CANCEL_LOST.format(skip=skip), (now,))
+            db.execute(GIVE_UP.format(skip=skip), (attempts, now))
+            row = db.execute(CLAIM.format(skip=skip), (word, now + lease_s, now)).fetchone()
         return None if row is None else Lease(_job(row), word)
 
     def hold(self, lease: Lease, lease_s: float, live: Mapping[str, Any] | None = None) -> bool:
@@ -200,7 +180,7 @@ class Jobs:
         with self.writing() as db:
             row = db.execute(
                 "UPDATE jobs SET lease_until_s = ? WHERE id = ? AND lease = ? AND state = 'running' RETURNING cancel",
-                (time.time() + lease_s, lease.job.id, lease.word),
+                (db.now() + lease_s, lease.job.id, lease.word),
             ).fetchone()
             if row is not None and live is not None:
                 told = json.dumps(dict(live))
@@ -208,11 +188,17 @@ class Jobs:
                     "UPDATE jobs SET live = ?, revision = revision + 1 WHERE id = ? AND live != ?",
                     (told, lease.job.id, told),
                 )
-        return row is not None and not row[0]
+        return row is not None and not row["cancel"]
 
     def finish(self, lease: Lease, result: str, summary: Mapping[str, Any]) -> bool:
-        """Name the folder of the result; False where the lease has passed to another, whose result counts."""
-        return self._end(lease, "done", result=result, summary=json.dumps(dict(summary)))
+        """Name the folder of the result; False where the lease has passed to another, whose result counts.
+
+        To be said again where the database went away before it answered.
+        """
+        if self._end(lease, "done", result=result, summary=json.dumps(dict(summary))):
+            return True
+        query = "SELECT 1 AS told FROM jobs WHERE id = ? AND lease = ? AND state = 'done' AND result = ?"
+        return bool(self.rows(query, lease.job.id, lease.word, result))
 
     def fail(self, lease: Lease, code: str, sentence: str) -> bool:
         """Say why there is no result; False where the lease has passed to another."""
@@ -223,7 +209,7 @@ class Jobs:
         return self._end(lease, "cancelled")
 
     def release_all(self) -> int:
-        """End all leases: when a service starts, no worker of an earlier one is left. How many there were."""
+        """End all leases: when a service starts alone, no worker of an earlier one is left. How many there were."""
         with self.writing() as db:
             return db.execute("UPDATE jobs SET lease_until_s = 0 WHERE state = 'running'").rowcount
 
@@ -238,6 +224,6 @@ class Jobs:
             return done.rowcount == 1
 
 
-def _job(row: sqlite3.Row) -> Job:
+def _job(row: Row) -> Job:
     plain = {name: row[name] for name in Job.__slots__ if name not in {"request", "live", "summary"}}
     return Job(**plain, **{name: json.loads(row[name]) for name in ("request", "live", "summary")})

@@ -14,6 +14,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from dprnet.core.errors import BadGallery, DprnetError, MissingFile, NoSpace, printable
+from dprnet.service.database import DatabaseGone
 
 _log = logging.getLogger(__name__)
 
@@ -67,6 +68,8 @@ def told(error: DprnetError, name: str | None = None) -> Problem:
         error = type(error)(name, error.sentence.replace(error.thing, printable(name)), reason=error.reason)
     if isinstance(error, NoSpace):
         return come_back(503, "no_space", str(error), 60)
+    if isinstance(error, DatabaseGone):
+        return come_back(503, error.reason, str(error), 5)
     status = _STATUS.get(error.reason, 404 if isinstance(error, MissingFile) else 422)
     if isinstance(error, BadGallery) and error.reason == "bad_gallery":
         status = 409

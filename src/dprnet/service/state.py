@@ -7,6 +7,7 @@ import contextlib
 import fcntl
 import logging
 import shutil
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -18,6 +19,7 @@ from dprnet.core.bundle import Bundle
 from dprnet.core.errors import BadRecipe
 from dprnet.decode.container import check_file
 from dprnet.service.config import ServiceConfig
+from dprnet.service.database import DatabaseGone
 from dprnet.service.jobs import Jobs
 from dprnet.service.metrics import Metrics
 from dprnet.service.searching import Searcher
@@ -26,6 +28,7 @@ from dprnet.service.supervisor import Supervisor
 
 SWEEP_S = 30.0
 MAX_SAMPLES = 24
+UPLOAD_S = 3600.0  # ours: a gigabyte at a quarter of a megabyte a second
 
 _log = logging.getLogger(__name__)
 
@@ -37,13 +40,13 @@ class Service:
         config.refuse_open_door()
         self.config = config
         config.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._lock = _alone(config.folder)
+        self._lock = None if config.database else _alone(config.folder)
         self.metrics = Metrics()
         bundle = Bundle.from_pretrained(config.bundle)
         self.searcher = Searcher(config, bundle)
         embedder = self.searcher.embedder
         self.shelves = Shelves(config, embedder.identity, embedder.size)
-        self.jobs = Jobs(config.database)
+        self.jobs = Jobs(config.table)
         self.workers = Supervisor(config)
         self.metrics.watch(self.jobs.counts, lambda: len(self.workers.pids))
         self.uploads = self.streams = 0
@@ -52,7 +55,8 @@ class Service:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Workers and sweeping, for as long as the block runs."""
-        self.jobs.release_all()
+        if not self.jobs.database.shared:  # otherwise the lease of a dead service ends by itself
+            self.jobs.release_all()
         self._sweep(orphans=True)
         self.workers.start()
         asyncio.get_running_loop().run_in_executor(None, self._warm)
@@ -67,7 +71,8 @@ class Service:
             self.searcher.close()
             self.shelves.close()
             self.jobs.close()
-            self._lock.close()
+            if self._lock is not None:
+                self._lock.close()
 
     def _warm(self) -> None:
         """Open the galleries before the first one asks for them."""
@@ -84,17 +89,22 @@ class Service:
     async def _sweeping(self) -> None:
         while True:
             await asyncio.sleep(SWEEP_S)
-            await asyncio.to_thread(self._sweep)
+            with contextlib.suppress(DatabaseGone):  # the next time, then
+                await asyncio.to_thread(self._sweep)
 
     def _sweep(self, *, orphans: bool = False) -> None:
         """Delete what has expired; at the start also what no job knows (an upload that was cut off)."""
         gone = set(self.jobs.expire())
         if orphans:
-            gone.update(path.name for path in self._folders() if self.jobs.get(path.name) is None)
+            gone.update(path.name for path in self._folders() if self.jobs.get(path.name) is None and self._idle(path))
         for job_id in gone:
             shutil.rmtree(self.config.job_folder(job_id), ignore_errors=True)
         if gone:
             _log.info("deleted %d jobs with their media", len(gone))
+
+    def _idle(self, folder: Path) -> bool:
+        """Whether nothing comes into a folder any more: another service may be taking in a video."""
+        return not self.jobs.database.shared or time.time() - folder.stat().st_mtime > UPLOAD_S
 
     def _folders(self) -> Iterator[Path]:
         with contextlib.suppress(FileNotFoundError):

@@ -15,19 +15,24 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TypeVar
 
 from dprnet.core.errors import DprnetError, MissingFile
 from dprnet.pipeline import VideoToShop
 from dprnet.service.config import ServiceConfig
+from dprnet.service.database import DatabaseGone
 from dprnet.service.jobs import Jobs, Lease
 from dprnet.service.live import Given, Live, watched
 from dprnet.service.results import write_result
 
 IDLE_S = 0.25  # ours: how soon a worker sees a new job; a look costs a tenth of a millisecond
+GONE_S = 1.0  # ours: how soon a database that was away is asked again
 TELL_S = 0.5  # ours: how often a running job is told of
 VIDEO = "video"  # the upload, in the folder of its job
 RESULT = "result-"  # and the lease under which it was found
 LIVE = "live"  # pictures of the garments so far
+
+T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
 
@@ -37,7 +42,7 @@ class Worker:
 
     def __init__(self, config: ServiceConfig) -> None:
         self.config = config
-        self.jobs = Jobs(config.database)
+        self.jobs = Jobs(config.table)
         self.shop = VideoToShop.from_pretrained(config.bundle, device=config.device, limits=config.limits)
         self._detector = self.shop.detector
 
@@ -52,15 +57,18 @@ class Worker:
             try:
                 self._search(lease, live)
             except Given:
-                self.jobs.stop(lease)
+                patiently(lambda: self.jobs.stop(lease))
             except DprnetError as error:
-                self.jobs.fail(lease, error.reason, _renamed(error, lease.job.name))
+                reason, sentence = error.reason, _renamed(error, lease.job.name)
+                patiently(lambda: self.jobs.fail(lease, reason, sentence))
             except Exception:
-                if self.jobs.get(lease.job.id) is not None:  # deleted, its folder with it: no wonder that it failed
+                if (
+                    patiently(lambda: self.jobs.get(lease.job.id)) is not None
+                ):  # deleted, its folder with it: no wonder that it failed
                     _log.exception("a job failed by a fault of ours")
-                    sentence = "a fault of dprnet; its log has the traceback, please report it"
-                    self.jobs.fail(lease, "internal", f"{lease.job.name}: {sentence}")
-        if self.jobs.get(lease.job.id) is None:  # deleted meanwhile
+                    fault = f"{lease.job.name}: a fault of dprnet; its log has the traceback, please report it"
+                    patiently(lambda: self.jobs.fail(lease, "internal", fault))
+        if patiently(lambda: self.jobs.get(lease.job.id)) is None:  # deleted meanwhile
             shutil.rmtree(folder, ignore_errors=True)
         return True
 
@@ -85,7 +93,7 @@ class Worker:
         summary = write_result(report, pictures, folder / result, job.name)
         if live.given.is_set():
             raise Given
-        if self.jobs.finish(lease, result, summary):
+        if patiently(lambda: self.jobs.finish(lease, result, summary)):
             shutil.rmtree(folder / LIVE, ignore_errors=True)
             for left in folder.glob(f"{RESULT}*"):  # by a worker killed between writing its result and saying so
                 if left.name != result:
@@ -104,8 +112,9 @@ class Worker:
             while not ended.wait(pause_s):
                 if time.monotonic() > until:
                     os._exit(70)  # it hangs where nothing can be raised; the lease ends, the supervisor starts another
-                if not self.jobs.hold(lease, self.config.lease_s, live.told()):
-                    live.given.set()
+                with contextlib.suppress(DatabaseGone):  # asked again soon; if another took the job, it says so then
+                    if not self.jobs.hold(lease, self.config.lease_s, live.told()):
+                        live.given.set()
 
         thread = threading.Thread(target=hold, name="lease", daemon=True)
         thread.start()
@@ -114,6 +123,15 @@ class Worker:
         finally:
             ended.set()
             thread.join()
+
+
+def patiently(ask: Callable[[], T]) -> T:
+    """An answer of the table of jobs, however long the database is away: the work is done, and only to be told."""
+    while True:
+        try:
+            return ask()
+        except DatabaseGone:
+            time.sleep(GONE_S)
 
 
 def _renamed(error: DprnetError, name: str) -> str:
@@ -141,8 +159,11 @@ def main() -> None:
         torch.set_num_threads(config.threads)
     worker = Worker(config)
     while True:
-        if not worker.run_one():
-            time.sleep(IDLE_S)
+        try:
+            idle_s = 0.0 if worker.run_one() else IDLE_S
+        except DatabaseGone:
+            idle_s = GONE_S
+        time.sleep(idle_s)
 
 
 if __name__ == "__main__":
