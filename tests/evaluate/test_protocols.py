@@ -72,7 +72,7 @@ def test_a_photo_that_asks_twice_is_described_once(tmp_path):
     found = evaluate_protocol(
         mean_colour, Protocol("t", (asked, asked), (photo("a_0", folder=tmp_path), photo("b_0", folder=tmp_path)))
     )
-    assert (described, found.queries, found.top[1].value, found.hardest) == ([2, 1], 2, 1.0, ())
+    assert (described, found.queries, found.top[1].value, found.hardest) == ([3], 2, 1.0, ())
     with pytest.raises(BadDataset, match="0 queries"):
         evaluate_protocol(mean_colour, Protocol("t", (), (asked,)))
 

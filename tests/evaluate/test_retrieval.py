@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,8 @@ import pytest
 from dprnet.core.errors import BadDataset, MissingFile
 from dprnet.data.labelled import Photo
 from dprnet.evaluate.floors import Floor, colour_histogram
-from dprnet.evaluate.retrieval import evaluate_retrieval, figures_of, item_ranks, luma_gallery
+from dprnet.evaluate.other_colours import colour_order
+from dprnet.evaluate.retrieval import above, evaluate_retrieval, figures_of, item_ranks, luma_figures, luma_gallery
 
 
 def photo(name):
@@ -39,6 +41,53 @@ def test_figures_by_hand():
     assert found.wrong == (("b_9.jpg", "c_0.jpg"), ("z_9.jpg", "a_0.jpg"))
     assert found.recall[1].low <= found.recall[1].value <= found.recall[1].high
     assert json.loads(json.dumps(found.as_json()))["recall"]["1"]["value"] == pytest.approx(1 / 3)
+
+
+def test_classes_failures_and_ranks_by_hand():
+    queries = [QUERIES[0], replace(QUERIES[1], label=5), replace(QUERIES[2], label=-1)]
+    found = figures_of(SIMILARITY, queries, GALLERY, ks=(1, 3))
+    assert found.ranks == (1, 3, 0)
+    assert set(found.per_class) == {"top", "dress"}
+    assert (found.per_class["top"][1].value, found.per_class["dress"][1].value) == (1.0, 0.0)
+    assert found.per_class["dress"][3].value == 1.0
+    assert [(one.query, one.found, one.rank) for one in found.hardest] == [
+        ("z_9.jpg", "a_0.jpg", 0), ("b_9.jpg", "c_0.jpg", 3),
+    ]  # fmt: skip
+    assert found.hardest[1].margin == pytest.approx(0.4)
+    assert found.other_colours is None
+
+
+def test_the_difference_to_a_floor_is_paired_over_garments():
+    ours, floor = figures_of(SIMILARITY, QUERIES, GALLERY, ks=(1, 3)), figures_of(1 - SIMILARITY, QUERIES, GALLERY)
+    # of the floor: a last, b first, z nowhere; at 1 each has one of three, at 3 we have two and the floor one
+    assert floor.ranks == (3, 1, 0)
+    less = above(ours, floor).above_floor
+    assert less is not None
+    assert less[1].value == pytest.approx(0)
+    assert less[1].low < 0 < less[1].high
+    same = above(ours, ours).above_floor
+    assert same is not None
+    assert (same[3].low, same[3].high) == (0, 0)
+    with pytest.raises(ValueError, match="same queries"):
+        above(ours, figures_of(SIMILARITY[:2], QUERIES[:2], GALLERY))
+
+
+def test_other_colours_of_a_product_by_hand():
+    def shirt(colour, view, item="shirt"):
+        return Photo(Path(f"{item}-{colour}-{view}.jpg"), None, f"{item}-{colour}", 0, "shop", item=item)
+
+    gallery = [shirt("red", 0), shirt("red", 1), shirt("blue", 0), shirt("pink", 0), shirt("red", 0, "bag"), photo("a")]
+    queries = [shirt("red", 9), shirt("blue", 9), shirt("red", 9, "bag"), shirt("grey", 9), photo("a_9")]
+    similarity = np.zeros((5, 6))
+    similarity[0] = (0.1, 0.8, 0.7, 0.8, 0.9, 0.9)  # blue below red, pink equal to it: a case against
+    similarity[1] = (0.2, 0.3, 0.9, 0.1, 0.0, 0.0)  # both others below
+    found = colour_order(
+        similarity, queries, gallery
+    )  # a bag of one colour and a grey shirt that is not sold: no cases
+    assert found is not None
+    assert (found.cases, found.products, found.below.value) == (4, 1, 0.75)
+    assert found.mistaken == (("shirt-red-9.jpg", "shirt-pink"),)
+    assert colour_order(similarity[2:], queries[2:], gallery) is None
 
 
 def test_ties_count_against():
@@ -107,3 +156,19 @@ def test_the_gallery_of_the_real_catalogue(data_root):
     assert len(fronts) == 306
     assert all(photo.path.stem.endswith("_main") for photo in fronts)
     assert len(gallery) - len(fronts) > 2500
+
+
+@pytest.mark.slow
+@pytest.mark.data
+def test_the_real_catalogue_asks_in_three_ways_with_other_colours(data_root):
+    def brightness(images):
+        grey = np.stack([(image.mean(), 255 - image.mean()) for image in images]).astype(np.float32)
+        return grey / np.linalg.norm(grey, axis=1, keepdims=True)
+
+    back, alt1, every = luma_figures(brightness, data_root)
+    assert (back.queries, alt1.queries) == (42, 25)
+    assert every.queries >= 67
+    for run in (back, alt1, every):
+        assert run.other_colours is not None
+        assert 0.2 < run.other_colours.below.value < 0.95  # brightness tells some colours apart, not all
+        assert run.other_colours.cases > run.other_colours.products > 5

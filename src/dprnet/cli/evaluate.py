@@ -1,4 +1,4 @@
-"""``dprnet evaluate detection|instances|picking|retrieval|video-to-shop``: figures as JSON on stdout, or in a file."""
+"""``dprnet evaluate detection|instances|picking|retrieval|protocol|leaks|video-to-shop|card``: figures as JSON."""
 
 from __future__ import annotations
 
@@ -11,6 +11,9 @@ from dprnet.cli.common import BundleOption, CacheOption, DataArgument, DeviceOpt
 
 app = typer.Typer(help="Measure a bundle on data with known truth.", no_args_is_help=True, rich_markup_mode=None)
 Plot = Annotated[Path | None, typer.Option("--plot", help="Picture (PNG, SVG or PDF) of the figures.")]
+EmbedderOption = Annotated[
+    str | None, typer.Option("--embedder", help="timm:NAME, open_clip:NAME or a bundle, instead of the bundle's own.")
+]
 Out = Annotated[Path | None, typer.Option("--out", help="File (JSON) for the figures, instead of stdout.")]
 
 
@@ -52,13 +55,52 @@ def instances(
 @app.command()
 def retrieval(
     data: DataArgument, bundle: BundleOption = "tiny", split: SplitOption = "test", out: Out = None,
+    embedder: EmbedderOption = None, device: DeviceOption = "cpu",
+    distractors: Annotated[
+        list[Path] | None, typer.Option("--distractors", help="Catalogue that makes the gallery of a set larger.")
+    ] = None,
+) -> None:  # fmt: skip
+    """Recall of garments in shop photos, from true views; beside the floor, by class, with the hardest failures."""
+    from dprnet.core.progress import on_stderr
+    from dprnet.evaluate.retrieval_runs import detector_of, embedder_named, measure_retrieval
+
+    named = embedder_named(embedder or bundle, device=device)
+    detector = None if embedder else detector_of(bundle, data, split, device=device)
+    more = {"split": split, "distractors": tuple(distractors or ()), "detector": detector}
+    _tell(measure_retrieval(named, data, **more, progress=on_stderr()), out)  # type: ignore[arg-type]
+
+
+@app.command()
+def protocol(
+    data: Annotated[Path, typer.Argument(help="DeepFashion consumer-to-shop, Street2Shop, or a table of pairs.")],
+    bundle: BundleOption = "tiny", embedder: EmbedderOption = None, split: SplitOption = "test", out: Out = None,
     device: DeviceOption = "cpu",
 ) -> None:  # fmt: skip
-    """Recall of garments in shop photos, from true views."""
-    from dprnet.core.bundle import Bundle
-    from dprnet.evaluate.measure import measure_retrieval
+    """Top-K by the published protocols of a data set: of DeepFashion both, in both countings of queries."""
+    from dprnet.core.progress import on_stderr
+    from dprnet.evaluate.photo_protocols import protocols_of
+    from dprnet.evaluate.protocols import evaluate_protocols
+    from dprnet.evaluate.retrieval_runs import embedder_named
 
-    _tell(measure_retrieval(Bundle.from_pretrained(bundle), data, split=split, device=device), out)
+    asked = protocols_of(data, split)
+    _tell(evaluate_protocols(embedder_named(embedder or bundle, device=device), asked, progress=on_stderr()), out)
+
+
+@app.command()
+def leaks(
+    data: Annotated[list[Path], typer.Argument(help="Data sets, each with its splits; a video-to-shop set is one.")],
+    out: Out = None,
+) -> int:
+    """List pictures that lie in two splits or under two items; exit code 3 where a split leaks into another."""
+    from dprnet.core.progress import on_stderr
+    from dprnet.evaluate.leaks import find_twins, splits_of
+
+    splits = splits_of(data)
+    twins = find_twins(splits, on_stderr())
+    leaking = sum(twin.leak for twin in twins)
+    photos = {split: len(found) for split, found in splits.items()}
+    _tell({"photos": photos, "leaks": leaking, "twins": twins}, out)
+    return 3 if leaking else 0
 
 
 @app.command()

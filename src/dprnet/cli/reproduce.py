@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -44,9 +44,9 @@ def reproduce(
     from dprnet.train.methods.recipe import Table2Recipe
 
     settings = ReproduceSettings.quick() if quick else ReproduceSettings()
-    more = {"distractors": tuple(distractors or ()), "train": tuple(train or ()), "device": device}
+    more: dict[str, Any] = {"distractors": tuple(distractors or ()), "train": tuple(train or ()), "device": device}
     more |= {"table2": table2, "quick": quick, "recipe": load_recipe(recipe, Table2Recipe) if recipe else None}
-    study = Study(data, Bundle.from_pretrained(bundle), cache, settings, **more, progress=on_stderr())  # type: ignore[arg-type]
+    study = Study(data, Bundle.from_pretrained(bundle), cache, settings, **more, progress=on_stderr())
     made, page = make(study, names, out)
     for one in made:
         held = sum(claim.holds is True for claim in one.claims)

@@ -15,11 +15,17 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from dprnet.core.errors import BadImage, MissingFile
+from dprnet.core.errors import BadDataset, BadImage, MissingFile
 from dprnet.core.images import resize
 from dprnet.core.progress import SILENT, Progress
 from dprnet.core.records import Image
-from dprnet.data.labelled import Photo
+from dprnet.data import clothing, luma, pairs
+from dprnet.data.deepfashion_c2s import PARTITION, ConsumerToShop
+from dprnet.data.labelled import Photo, world_photos
+from dprnet.data.shopset import META, ShopSet
+from dprnet.data.splits import SPLITS
+from dprnet.data.street2shop import META as STREET2SHOP
+from dprnet.data.street2shop import Street2Shop
 
 NEAR = 3  # ours: bits of 64 that may differ
 PLAIN = 8  # ours: pictures with fewer set (or unset) bits show next to nothing, and all look alike
@@ -43,6 +49,39 @@ class Twin:
     def leak(self) -> bool:
         """Whether the two lie in different splits: a test that was trained on."""
         return self.splits[0] != self.splits[1]
+
+
+def splits_of(places: Sequence[Path]) -> dict[str, list[Photo]]:
+    """The photos of some data, by split: what must not be in two of them.
+
+    Sets are a split each; the folder of real data, DeepFashion consumer-to-shop, Street2Shop and tables of pairs have
+    theirs.
+
+    Raises:
+        BadDataset, MissingFile: a place that holds none of these, or cannot be read.
+    """
+    found: dict[str, list[Photo]] = {}
+    for place in places:
+        if (place / META).is_file():
+            found.setdefault(str(place), []).extend(world_photos(ShopSet.open(place)))
+            continue
+        for split in SPLITS:
+            found.setdefault(f"{place} {split}", []).extend(_photos(place, split))
+    return {name: photos for name, photos in found.items() if photos}
+
+
+def _photos(place: Path, split: str) -> list[Photo]:
+    if (place / PARTITION).is_file():
+        return ConsumerToShop(place).photos(split)
+    if (place / STREET2SHOP).is_dir():
+        return Street2Shop(place).photos(split)
+    if place.is_file() and pairs.looks_like_pairs(place):
+        return pairs.photos(place, split)
+    if not any((place / name).is_dir() for name in ("luma", "clothing")):
+        wanted = "a set, the folder of real data, DeepFashion consumer-to-shop, Street2Shop or a table of pairs"
+        raise BadDataset(place, f"holds no photos that we know; wanted {wanted}")
+    readers = {"luma": luma.photos, "clothing": clothing.photos}
+    return [photo for name, read in readers.items() if (place / name).is_dir() for photo in read(place, split)]
 
 
 def find_twins(splits: Mapping[str, Sequence[Photo]], progress: Progress = SILENT) -> list[Twin]:

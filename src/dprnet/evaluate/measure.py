@@ -20,13 +20,12 @@ from dprnet.core.records import FloatArray
 from dprnet.data import ccp, luma
 from dprnet.data.coco import read_coco
 from dprnet.data.deepfashion2 import DeepFashion2
-from dprnet.data.labelled import LabelledImage, world_photos
+from dprnet.data.labelled import LabelledImage
 from dprnet.data.shopset import META, ShopSet
 from dprnet.data.world.difficulty import Difficulty, difficulty
 from dprnet.detect import Detector
 from dprnet.embed.embedder import Embedder
 from dprnet.evaluate.calibrate import Calibration, calibrate_picking, save_picking
-from dprnet.evaluate.deepfashion2 import DeepFashion2Figures, evaluate_deepfashion2
 from dprnet.evaluate.detection import DetectionFigures, evaluate_detection, front_back
 from dprnet.evaluate.detection.instances import (
     InstanceFigures,
@@ -38,7 +37,7 @@ from dprnet.evaluate.detection.instances import (
 )
 from dprnet.evaluate.floors import WEIGHTS, Floor
 from dprnet.evaluate.picking import PickingFigures, evaluate_picking
-from dprnet.evaluate.retrieval import RetrievalFigures, evaluate_retrieval, luma_figures
+from dprnet.evaluate.retrieval_runs import is_deepfashion2
 from dprnet.evaluate.seen import Seen, detector_identity, see, video_detector
 from dprnet.evaluate.video_to_shop import VideoToShopFigures, evaluate_video_to_shop, gallery_search
 from dprnet.evaluate.views import ViewVectors
@@ -68,7 +67,7 @@ def labelled_images(data: Path, split: str) -> Sequence[LabelledImage]:
     """
     if data.is_file() or (data / "annotations").is_dir():
         return read_coco(data)
-    if _is_deepfashion2(data, split):
+    if is_deepfashion2(data, split):
         return DeepFashion2(data, split)
     if not (data / META).is_file():
         return ccp.labelled_images(data, split)
@@ -76,10 +75,6 @@ def labelled_images(data: Path, split: str) -> Sequence[LabelledImage]:
     if not images:
         raise BadDataset(data, "holds no single frames; make a set of stills, or measure picking on its videos")
     return images
-
-
-def _is_deepfashion2(data: Path, split: str) -> bool:
-    return any((data / name / "annos").is_dir() for name in (split, "."))
 
 
 def measure_instances(
@@ -121,28 +116,6 @@ def measure_instances(
         detector=detector_identity(bundle),
         every=every,
     )
-
-
-def measure_retrieval(
-    bundle: Bundle, data: Path, *, split: str = "test", device: str = "cpu"
-) -> tuple[RetrievalFigures | DeepFashion2Figures, ...]:
-    """Recall of garments in shop photos: a set's true views, or the real catalogue's other views beside the floor.
-
-    On DeepFashion2 by its own protocol, from detected and from true boxes.
-    """
-    embedder = Embedder.from_bundle(bundle, device=device)
-    if _is_deepfashion2(data, split):
-        images = DeepFashion2(data, split)
-        detectors = (Detector.from_bundle(bundle, device=device), None)
-        return tuple(evaluate_deepfashion2(images, embedder, detector) for detector in detectors)
-    if not (data / META).is_file():
-        floor = luma_figures(Floor(data / "weights" / Path(WEIGHTS).name), data, split)
-        return (*luma_figures(embedder, data, split), *(replace(one, name=f"floor, {one.name}") for one in floor))
-    photos = world_photos(ShopSet.open(data))
-    gallery = [photo for photo in photos if photo.domain == "shop"]
-    sold = {photo.instance for photo in gallery}
-    queries = [photo for photo in photos if photo.domain == "video" and photo.instance in sold]
-    return (evaluate_retrieval(embedder, queries, gallery, name=f"{data.name}: true views to shop photos"),)
 
 
 def measure_difficulty(data: Path) -> Difficulty:

@@ -18,24 +18,11 @@ from dprnet.core.records import FloatArray, Image, IntArray
 from dprnet.data.labelled import Photo
 from dprnet.data.protocols import Protocol
 from dprnet.evaluate.bootstrap import Interval
+from dprnet.evaluate.failures import Failure, hardest
 from dprnet.evaluate.retrieval import ENOUGH_PIXELS, Describe, owners, with_interval
 
 KS = (1, 5, 10, 20, 50)
 BLOCK = 1024  # ours: queries compared at once; all of DeepFashion's with all of its gallery would take 9 GB
-HARDEST = 20  # ours: failures that are listed
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """A query whose right photo came late."""
-
-    query: str
-    found: str
-    """The photo that came first."""
-    rank: int
-    """Of the best right photo; 0 where the gallery has none."""
-    margin: float
-    """Similarity of the photo found less that of the best right one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,20 +42,32 @@ class ProtocolFigures:
 def evaluate_protocol(
     describe: Describe, protocol: Protocol, *, ks: Sequence[int] = KS, progress: Progress = SILENT
 ) -> ProtocolFigures:
-    """Measure an embedder by a protocol; each photo is described once, however often it asks.
+    """Measure an embedder by a protocol; as :func:`evaluate_protocols`."""
+    return evaluate_protocols(describe, [protocol], ks=ks, progress=progress)[0]
+
+
+def evaluate_protocols(
+    describe: Describe, protocols: Sequence[Protocol], *, ks: Sequence[int] = KS, progress: Progress = SILENT
+) -> tuple[ProtocolFigures, ...]:
+    """Measure an embedder by several protocols; each photo is described once, however often and where it asks.
 
     Raises:
-        BadDataset: no query or no gallery photo.
+        BadDataset: a protocol without queries or gallery.
         MissingFile, BadImage: a photo that cannot be read.
     """
-    if not protocol.queries or not protocol.gallery:
-        sentence = f"{len(protocol.queries)} queries and {len(protocol.gallery)} gallery photos; both are needed"
-        raise BadDataset(protocol.name, sentence)
-    asked = list(dict.fromkeys(protocol.queries))
-    shop = describe(_pixels(protocol.gallery, progress))
-    vectors = describe(_pixels(asked, progress))
-    row_of = {photo: row for row, photo in enumerate(asked)}
-    return figures_of_vectors(vectors[[row_of[photo] for photo in protocol.queries]], shop, protocol, ks=ks)
+    for one in protocols:
+        if not one.queries or not one.gallery:
+            sentence = f"{len(one.queries)} queries and {len(one.gallery)} gallery photos; both are needed"
+            raise BadDataset(one.name, sentence)
+    photos = list(dict.fromkeys(photo for one in protocols for photo in (*one.queries, *one.gallery)))
+    vectors = describe(_pixels(photos, progress))
+    row_of = {photo: row for row, photo in enumerate(photos)}
+
+    def of(asked: Sequence[Photo]) -> FloatArray:
+        found: FloatArray = vectors[[row_of[photo] for photo in asked]]
+        return found
+
+    return tuple(figures_of_vectors(of(one.queries), of(one.gallery), one, ks=ks) for one in protocols)
 
 
 def figures_of_vectors(
@@ -88,8 +87,6 @@ def figures_of_vectors(
         inside = np.unique(clusters[rows], return_inverse=True)[1]
         return {k: with_interval((ranks[rows] <= k).astype(np.float32), inside) for k in ks}
 
-    wrong = np.flatnonzero(ranks > 1)
-    hardest = wrong[np.argsort(-margins[wrong], kind="stable")][:HARDEST]
     return ProtocolFigures(
         name=protocol.name,
         queries=len(queries),
@@ -99,15 +96,7 @@ def figures_of_vectors(
             COARSE_CLASSES[label]: top(np.flatnonzero(labels == label))
             for label in np.unique(labels[labels >= 0]).tolist()
         },
-        hardest=tuple(
-            Failure(
-                str(protocol.queries[row].path),
-                str(protocol.gallery[int(found[row])].path),
-                int(ranks[row]) if np.isfinite(ranks[row]) else 0,
-                float(margins[row]),
-            )
-            for row in hardest.tolist()
-        ),
+        hardest=hardest(protocol.queries, protocol.gallery, ranks, found, margins),
     )
 
 

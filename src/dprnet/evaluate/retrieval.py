@@ -7,18 +7,21 @@ Shape legend
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from dprnet.core.classes import COARSE_CLASSES
 from dprnet.core.errors import BadDataset
 from dprnet.core.records import BoolArray, FloatArray, Image, IntArray
 from dprnet.data import clothing, luma
 from dprnet.data.labelled import Photo
-from dprnet.evaluate.bootstrap import Interval, ratio_interval
+from dprnet.evaluate.bootstrap import Interval, difference_interval, ratio_interval
+from dprnet.evaluate.failures import Failure, hardest
 from dprnet.evaluate.metrics import average_precision
+from dprnet.evaluate.other_colours import ColourOrder, colour_order
 
 KS = (1, 5, 10, 20, 50)
 ENOUGH_PIXELS = 256  # ours: short side at which photos are read; embedders look at no more
@@ -43,6 +46,18 @@ class RetrievalFigures:
     """Queries whose best item is the right one."""
     wrong: tuple[tuple[str, str], ...]
     """(query, photo found first) of every other query."""
+    per_class: dict[str, dict[int, Interval]]
+    """Recall@K of the queries of each coarse class."""
+    hardest: tuple[Failure, ...]
+    """Those that the embedder was most sure of, first."""
+    garments: tuple[str, ...]
+    """(Q,) the garment of each query."""
+    ranks: tuple[int, ...]
+    """(Q,) rank of the right item, from 1; 0 where the gallery has it not."""
+    other_colours: ColourOrder | None = None
+    """Where the gallery holds the product of a query in several colours."""
+    above_floor: dict[int, Interval] | None = None
+    """Recall@K less that of the floor in the same run, paired over garments; None where there was no floor."""
 
     def as_json(self) -> dict[str, Any]:
         """Plain values for a JSON file."""
@@ -84,18 +99,53 @@ def figures_of(
     rank = item_ranks(similarity, owner, wanted)
     precision = average_precisions(similarity, owner, wanted)
     clusters = np.unique([photo.instance for photo in queries], return_inverse=True)[1]
-    best = similarity.argmax(axis=1).tolist()
-    wrong = [(str(queries[row].path), str(gallery[best[row]].path)) for row in np.flatnonzero(rank != 1).tolist()]
+    best = similarity.argmax(axis=1)
+    wrong = [(str(queries[row].path), str(gallery[int(best[row])].path)) for row in np.flatnonzero(rank != 1).tolist()]
+    own = np.where(owner[None] == wanted[:, None], similarity, -np.inf).max(axis=1)
+    margins = np.where(np.isfinite(own), similarity.max(axis=1) - own, np.inf)
+    labels = np.array([photo.label for photo in queries])
+
+    def recall(rows: IntArray) -> dict[int, Interval]:
+        inside = np.unique(clusters[rows], return_inverse=True)[1]
+        return {k: with_interval((rank[rows] <= k).astype(np.float64), inside) for k in ks}
+
     return RetrievalFigures(
         name=name,
         queries=len(queries),
         gallery_photos=len(gallery),
         gallery_items=int(owner.max()) + 1,
-        recall={k: with_interval((rank <= k).astype(np.float64), clusters) for k in ks},
+        recall=recall(np.arange(len(queries))),
         mean_average_precision=with_interval(precision, clusters),
         right=int((rank == 1).sum()),
         wrong=tuple(wrong),
+        per_class={
+            COARSE_CLASSES[label]: recall(np.flatnonzero(labels == label))
+            for label in np.unique(labels[labels >= 0]).tolist()
+        },
+        hardest=hardest(queries, gallery, rank, best, margins),
+        garments=tuple(photo.instance for photo in queries),
+        ranks=tuple(int(one) if np.isfinite(one) else 0 for one in rank),
+        other_colours=colour_order(similarity, queries, gallery),
     )
+
+
+def above(ours: RetrievalFigures, floor: RetrievalFigures) -> RetrievalFigures:
+    """Our figures with Recall@K less that of a floor on the same queries, paired over garments.
+
+    Raises:
+        ValueError: the two were not asked for the same garments.
+    """
+    if ours.garments != floor.garments:
+        raise ValueError(f"{ours.name} and {floor.name} are not of the same queries")
+    clusters = np.unique(ours.garments, return_inverse=True)[1]
+    whole = np.bincount(clusters)
+
+    def hits(figures: RetrievalFigures, k: int) -> FloatArray:
+        ranks = np.array(figures.ranks)
+        return np.bincount(clusters, weights=(ranks > 0) & (ranks <= k)).astype(np.float32)
+
+    less = {k: difference_interval((hits(ours, k), whole), (hits(floor, k), whole)) for k in ours.recall}
+    return replace(ours, above_floor=less)
 
 
 def owners(queries: Sequence[Photo], gallery: Sequence[Photo]) -> tuple[IntArray, IntArray]:
@@ -147,18 +197,6 @@ def _precision(similarity: FloatArray, relevant: BoolArray) -> float:
     return average_precision(relevant[np.lexsort((relevant, -similarity))], max(int(relevant.sum()), 1))
 
 
-def luma_back_to_front(describe: Describe, data_root: Path, split: str = "test") -> RetrievalFigures:
-    """Backs find their fronts: the clean pairs of a split against all luma fronts and all of clothing."""
-    queries = [back for _, back in luma.pairs(data_root, split)]
-    return evaluate_retrieval(describe, queries, luma_gallery(data_root), name=f"luma {split}: back to front")
-
-
-def luma_alt1_to_front(describe: Describe, data_root: Path, split: str = "test") -> RetrievalFigures:
-    """First alternative views find their fronts, in the same gallery."""
-    queries = [photo for photo in luma.photos(data_root, split) if photo.path.stem.endswith("_alt1")]
-    return evaluate_retrieval(describe, queries, luma_gallery(data_root), name=f"luma {split}: alt1 to front")
-
-
 def luma_gallery(data_root: Path) -> list[Photo]:
     """All luma fronts and all of clothing, every split: what the real-catalogue figures are measured in."""
     splits = ("train", "validation", "test")
@@ -166,17 +204,26 @@ def luma_gallery(data_root: Path) -> list[Photo]:
     return fronts + [photo for split in splits for photo in clothing.photos(data_root, split)]
 
 
-def luma_figures(describe: Describe, data_root: Path, split: str = "test") -> tuple[RetrievalFigures, RetrievalFigures]:
-    """Back to front and alt1 to front, the gallery described once."""
+def luma_figures(describe: Describe, data_root: Path, split: str = "test") -> tuple[RetrievalFigures, ...]:
+    """Back to front, alt1 to front, and every other view to front; each photo is described once.
+
+    Raises:
+        BadDataset: the split has no backs or no alt1 photos.
+    """
     gallery = luma_gallery(data_root)
-    backs = [back for _, back in luma.pairs(data_root, split)]
-    others = [photo for photo in luma.photos(data_root, split) if photo.path.stem.endswith("_alt1")]
-    if not backs or not others:
-        raise BadDataset(data_root, f"luma has {len(backs)} backs and {len(others)} alt1 photos in '{split}'")
-    similarity = describe(_load([*backs, *others])) @ describe(_load(gallery)).T
-    first = figures_of(similarity[: len(backs)], backs, gallery, name=f"luma {split}: back to front")
-    second = figures_of(similarity[len(backs) :], others, gallery, name=f"luma {split}: alt1 to front")
-    return first, second
+    others = [photo for photo in luma.photos(data_root, split) if photo.viewpoint != FRONT]
+    backs = {back.path for _, back in luma.pairs(data_root, split)}
+    alt1 = {photo.path for photo in others if photo.path.stem.endswith("_alt1")}
+    if not backs or not alt1:
+        raise BadDataset(data_root, f"luma has {len(backs)} backs and {len(alt1)} alt1 photos in '{split}'")
+    similarity = describe(_load(others)) @ describe(_load(gallery)).T
+    parts = {"back": backs, "alt1": alt1, "every other view": {photo.path for photo in others}}
+    found = []
+    for name, paths in parts.items():
+        rows = [row for row, photo in enumerate(others) if photo.path in paths]
+        asked = [others[row] for row in rows]
+        found.append(figures_of(similarity[rows], asked, gallery, name=f"luma {split}: {name} to front"))
+    return tuple(found)
 
 
 def _load(photos: Sequence[Photo]) -> Iterator[Image]:
