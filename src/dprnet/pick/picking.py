@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,7 @@ from dprnet.core.errors import BadVector
 from dprnet.core.records import BoolArray, Detections, IntArray, Picks
 from dprnet.pick.clustering import cluster, in_order_of_appearance, unit_vectors
 from dprnet.pick.config import PickConfig
+from dprnet.pick.either import join_either, likely_class
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +31,7 @@ def pick(detections: Detections, config: PickConfig) -> Picks:
     4. A detection that was not kept (ours): it belongs to the nearest garment of its class when its mean
        dissimilarity to the kept views of that garment is within the cut; the rest are clustered among themselves,
        as garments that are seen but never well (``picked`` is False).
+    5. Where ``config.either`` names two classes that one garment may be seen as, such garments become one (ours).
 
     Garments are numbered in the order in which they are first seen. The answer does not depend on the order of the
     detections, and is the same at every run.
@@ -38,25 +41,28 @@ def pick(detections: Detections, config: PickConfig) -> Picks:
     """
     _check(detections)
     order = _canonical(detections)
-    ordered = detections[order]
-    failing = ~(ordered.quality > np.array(config.limits, np.float32))
-    good = ~failing.any(axis=1) & (ordered.scores > np.float32(config.min_score))
-    instance = np.empty(len(ordered), np.int64)
+    failing = ~(detections.quality > np.array(config.limits, np.float32))[order]
+    good = ~failing.any(axis=1) & (detections.scores[order] > np.float32(config.min_score))
+    instance = np.empty(len(order), np.int64)
     count = folded = 0
     for label in range(len(COARSE_CLASSES)):
-        pool = np.flatnonzero(ordered.labels == label)
+        pool = np.flatnonzero(detections.labels[order] == label)
         if len(pool) == 0:
             continue
-        found, folds = _pool(ordered[pool], good[pool], config)
+        found, folds = _pool(detections[order[pool]], good[pool], config)
         instance[pool] = found + count
         count += int(found.max()) + 1
         folded += folds
+    # Embeddings are most of a record: from here on they are left behind, and read by class where they are needed.
+    ordered = replace(detections, embeddings=detections.embeddings[:, :0])[order]
+    if config.either:
+        instance = _joined(detections, order, instance, good, config)
     instance = in_order_of_appearance(instance)
-    best, picked = _best(ordered, instance, good, count)
-    picked &= _views(ordered, instance, count) >= config.min_views
+    best, picked = _best(ordered, instance, good)
+    picked &= _views(ordered, instance, len(best)) >= config.min_views
     back = np.empty(len(order), np.int64)
     back[order] = np.arange(len(order))
-    log.debug("%d detections, %d good views, %d garments, %d picked", len(order), good.sum(), count, picked.sum())
+    log.debug("%d detections, %d good views, %d garments, %d picked", len(order), good.sum(), len(best), picked.sum())
     return Picks(
         detections=detections,
         instance=instance[back],
@@ -80,15 +86,37 @@ def _check(detections: Detections) -> None:
     unknown = np.flatnonzero((detections.labels < 0) | (detections.labels >= len(COARSE_CLASSES)))
     if len(unknown):
         raise ValueError(f"labels must lie in [0, {len(COARSE_CLASSES)}), got {detections.labels[unknown[0]]}")
-    unit_vectors(detections.embeddings)
+    for start in range(0, len(detections), BLOCK):
+        unit_vectors(detections.embeddings[start : start + BLOCK])
 
 
 def _canonical(detections: Detections) -> IntArray:
     """Order of time, with all else as the tie-break, so that the order in which detections came has no effect."""
-    minor = [detections.embeddings, detections.quality, detections.scores[:, None], detections.boxes_xyxy]
-    keys = [*np.concatenate(minor, axis=1).T, detections.labels, detections.frame_index, detections.time_s]
-    order: IntArray = np.lexsort((*keys, detections.source))
+    d = detections
+    keys = np.column_stack(
+        [d.quality, d.scores, d.boxes_xyxy, d.labels, d.frame_index, d.time_s, d.source]  # the last counts most
+    ).T.astype(np.float64)
+    order: IntArray = np.lexsort(keys)
+    told = keys[:, order]
+    equal = np.flatnonzero((told[:, 1:] == told[:, :-1]).all(axis=0))
+    # Few are equal in all of that, so only they are looked at by their embeddings.
+    for run in np.split(equal, np.flatnonzero(np.diff(equal) > 1) + 1):
+        if len(run):
+            rows = order[run[0] : run[-1] + 2]
+            order[run[0] : run[-1] + 2] = rows[np.lexsort(detections.embeddings[rows].T)]
     return order
+
+
+def _joined(
+    detections: Detections, order: IntArray, instance: IntArray, good: BoolArray, config: PickConfig
+) -> IntArray:
+    """The garments with those of ``config.either`` joined; only their good views are read."""
+    classes = [COARSE_CLASSES.index(name) for pair in config.either for name in pair]
+    rows = np.flatnonzero(good & np.isin(detections.labels[order], classes))
+    becomes = np.arange(int(instance.max(initial=-1)) + 1)
+    becomes[instance[rows]] = join_either(detections[order[rows]], instance[rows], config)
+    found: IntArray = becomes[instance]
+    return found
 
 
 def _pool(pool: Detections, good: BoolArray, config: PickConfig) -> tuple[IntArray, int]:
@@ -174,10 +202,11 @@ def _among(apart: IntArray, rows: IntArray, n: int) -> IntArray:
     return within[(within >= 0).all(axis=1)]
 
 
-def _best(ordered: Detections, instance: IntArray, good: BoolArray, count: int) -> tuple[IntArray, BoolArray]:
-    """(I,) row of the best view of each garment, good ones first, and (I,) whether it is good."""
-    order = np.lexsort((np.arange(len(ordered)), -ordered.scores, -ordered.overall, ~good, instance))
-    best = order[np.searchsorted(instance[order], np.arange(count))]
+def _best(ordered: Detections, instance: IntArray, good: BoolArray) -> tuple[IntArray, BoolArray]:
+    """(I,) row of the best view of each garment, good ones of its likely class first, and (I,) whether it is good."""
+    other = likely_class(ordered, instance, good) != ordered.labels
+    order = np.lexsort((np.arange(len(ordered)), -ordered.scores, -ordered.overall, other, ~good, instance))
+    best = order[np.searchsorted(instance[order], np.arange(int(instance.max(initial=-1)) + 1))]
     return best, good[best]
 
 
