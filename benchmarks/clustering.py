@@ -1,10 +1,11 @@
 """Clustering of one pool: seconds and peak memory against plain scipy, on two shapes of video.
 
-    python benchmarks/clustering.py [--sizes 1000 5000 20000 100000] [--plain 5000] [--out FILE.jsonl]
+    python benchmarks/clustering.py [--sizes 1000 10000 100000] [--width 256] [--plain 10000] [--out FILE.jsonl]
 
 `garments`: 1,000 garments (fewer in small pools) seen equally often, in random order. `one`: one garment seen
-throughout, its embedding drifting slowly, so that all detections are one connected component. Each row is run in a
-child process of its own, so that its peak memory is its own; run with OMP_NUM_THREADS=1 for the time of one core.
+throughout, its embedding drifting slowly, so that all detections are one connected component. `cluster` is the
+clustering alone, `pick` the whole of picking, `scipy` average linkage over the whole pool. Each row is run in a child
+process of its own, so that its peak memory is its own; run with OMP_NUM_THREADS=1 for the time of one core.
 """
 
 from __future__ import annotations
@@ -23,25 +24,25 @@ from typing import Any
 import numpy as np
 from scipy.cluster.hierarchy import fcluster, linkage
 
-from dprnet.core.records import FloatArray
-from dprnet.pick import PickConfig, cluster
+from dprnet.core.records import Detections, FloatArray
+from dprnet.pick import PickConfig, cluster, pick
 
-SIZE = 256  # numbers in an embedding (the paper-size detector)
+WIDTH = 256  # numbers in an embedding (the paper-size detector; with colours beside them tiny has 688)
 CUT = 0.3
 
 
-def garments(n: int, rng: np.random.Generator) -> FloatArray:
+def garments(n: int, width: int, rng: np.random.Generator) -> FloatArray:
     """At most 1,000 garments; views of one are 0.2 apart on average, of two about 1."""
-    centres = rng.standard_normal((min(1000, n // 10), SIZE), np.float32)
+    centres = rng.standard_normal((min(1000, n // 10), width), np.float32)
     centres /= np.linalg.norm(centres, axis=1, keepdims=True)
     points: FloatArray = centres[rng.integers(len(centres), size=n)]
-    return points + np.float32(0.5 / SIZE**0.5) * rng.standard_normal((n, SIZE), np.float32)
+    return points + np.float32(0.5 / width**0.5) * rng.standard_normal((n, width), np.float32)
 
 
-def one(n: int, rng: np.random.Generator) -> FloatArray:
+def one(n: int, width: int, rng: np.random.Generator) -> FloatArray:
     """One garment: slow drift within a narrow cone, and noise."""
     turn = np.linspace(0, 40 * np.pi, n, dtype=np.float32)
-    points = np.float32(0.1 / SIZE**0.5) * rng.standard_normal((n, SIZE), np.float32)
+    points = np.float32(0.1 / width**0.5) * rng.standard_normal((n, width), np.float32)
     points[:, 0] += 1
     points[:, 1] += 0.3 * np.sin(turn)
     points[:, 2] += 0.3 * np.cos(turn * 1.7)
@@ -51,19 +52,43 @@ def one(n: int, rng: np.random.Generator) -> FloatArray:
 SHAPES = {"garments": garments, "one": one}
 
 
-def measure(shape: str, n: int, method: str, pipe: Any) -> None:
-    embeddings = SHAPES[shape](n, np.random.default_rng(0))
+def as_detections(embeddings: FloatArray) -> Detections:
+    """One good view a frame, all of one class."""
+    n = len(embeddings)
+    likely = np.float32([[0.9, 0.05, 0.05]]).repeat(n, 0)
+    return Detections(
+        boxes_xyxy=np.float32([[10, 10, 90, 190]]).repeat(n, 0),
+        labels=np.zeros(n, np.int64),
+        scores=np.full(n, 0.9, np.float32),
+        viewpoint=likely,
+        occlusion=likely,
+        crop=np.float32([[0.9, 0.1]]).repeat(n, 0),
+        embeddings=embeddings,
+        frame_index=np.arange(n),
+        time_s=np.arange(n, dtype=np.float32) / 2,
+        source=np.zeros(n, np.int64),
+    )
+
+
+def measure(shape: str, n: int, width: int, method: str, pipe: Any) -> None:
+    embeddings = SHAPES[shape](n, width, np.random.default_rng(0))
+    config = PickConfig(cut_distance=CUT)
+    detections = as_detections(embeddings)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     start, cpu = time.perf_counter(), time.process_time()
     folded = 0
-    if method == "dprnet":
-        labels, folded = cluster(embeddings, PickConfig(cut_distance=CUT))
+    if method == "cluster":
+        labels, folded = cluster(embeddings, config)
+    elif method == "pick":
+        picks = pick(detections, config)
+        labels, folded = picks.instance, picks.folded
     else:
         tree = linkage(embeddings.astype(np.float64), "average", metric="cosine")
         labels = fcluster(tree, CUT, criterion="distance")
     row = {
         "shape": shape,
         "detections": n,
+        "width": width,
         "method": method,
         "seconds": round(time.perf_counter() - start, 2),
         "cpu_s": round(time.process_time() - cpu, 2),
@@ -72,13 +97,14 @@ def measure(shape: str, n: int, method: str, pipe: Any) -> None:
         "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
         "before_mb": before // 1024,
     }
-    pipe.send((row, np.unique(labels, return_inverse=True)[1] if method == "scipy" else labels))
+    pipe.send((row, np.unique(labels, return_inverse=True)[1]))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--sizes", type=int, nargs="+", default=[50, 1000, 5000, 20000, 100000])
-    parser.add_argument("--plain", type=int, default=5000, help="largest pool that plain scipy is given")
+    parser.add_argument("--sizes", type=int, nargs="+", default=[50, 1000, 10000, 100000])
+    parser.add_argument("--width", type=int, default=WIDTH, help="numbers in an embedding")
+    parser.add_argument("--plain", type=int, default=10000, help="largest pool that plain scipy is given")
     parser.add_argument("--shapes", nargs="+", choices=list(SHAPES), default=list(SHAPES))
     parser.add_argument("--out", type=Path, help="append the rows as JSON Lines")
     options = parser.parse_args()
@@ -91,9 +117,9 @@ def main() -> None:
     for shape in options.shapes:
         for n in options.sizes:
             answers = {}
-            for method in ["dprnet", "scipy"] if n <= options.plain else ["dprnet"]:
+            for method in ["cluster", "pick", "scipy"] if n <= options.plain else ["cluster", "pick"]:
                 here, there = context.Pipe(duplex=False)
-                child = context.Process(target=measure, args=(shape, n, method, there))
+                child = context.Process(target=measure, args=(shape, n, options.width, method, there))
                 child.start()
                 there.close()
                 row, answers[method] = here.recv()

@@ -12,7 +12,7 @@ from scipy.spatial.distance import squareform
 
 from dprnet.core.errors import BadVector
 from dprnet.core.records import FloatArray, IntArray
-from dprnet.pick.components import components, fold
+from dprnet.pick.components import BLOCK, components, fold
 from dprnet.pick.config import PickConfig
 
 log = logging.getLogger(__name__)
@@ -44,17 +44,28 @@ def unit_vectors(embeddings: NDArray[Any]) -> NDArray[np.float64]:
     Raises:
         BadVector: a row that is zero, NaN or infinite, which has no direction.
     """
-    wide = embeddings.astype(np.float64)
-    lengths = np.linalg.norm(wide, axis=1)
-    bad = np.flatnonzero(~(np.isfinite(lengths) & (lengths > 0)))
+    unit: NDArray[np.float64] = np.divide(embeddings, lengths(embeddings)[:, None], dtype=np.float64)
+    return unit
+
+
+def lengths(embeddings: NDArray[Any]) -> NDArray[np.float64]:
+    """(N,) Euclidean lengths of rows (N, D), in memory that does not grow with D.
+
+    Raises:
+        BadVector: a row that is zero, NaN or infinite, which has no direction.
+    """
+    found = np.empty(len(embeddings))
+    for start in range(0, len(embeddings), BLOCK):
+        rows = embeddings[start : start + BLOCK].astype(np.float64)
+        found[start : start + BLOCK] = np.sqrt(np.einsum("nd,nd->n", rows, rows))
+    bad = np.flatnonzero(~(np.isfinite(found) & (found > 0)))
     if len(bad):
         raise BadVector(
             f"detection {bad[0]}",
-            f"its instance embedding has length {lengths[bad[0]]:g}, so it has no direction to compare"
-            f" ({len(bad)} of {len(wide)} detections); the detector's weights are damaged or not trained",
+            f"its instance embedding has length {found[bad[0]]:g}, so it has no direction to compare"
+            f" ({len(bad)} of {len(found)} detections); the detector's weights are damaged or not trained",
         )
-    unit: NDArray[np.float64] = wide / lengths[:, None]
-    return unit
+    return found
 
 
 def cluster(embeddings: FloatArray, config: PickConfig, apart: IntArray | None = None) -> tuple[IntArray, int]:
@@ -74,12 +85,13 @@ def cluster(embeddings: FloatArray, config: PickConfig, apart: IntArray | None =
     Raises:
         BadVector: an embedding that is zero, NaN or infinite.
     """
-    unit = unit_vectors(embeddings)
-    n = len(unit)
+    length = lengths(embeddings)
+    n = len(length)
     if n == 0:
         return np.zeros(0, np.int64), 0
-    narrow = unit.astype(np.float32)
     small = n <= min(SMALL, config.max_component)
+    # Of a large pool only the float32 directions are there as a whole; scipy gets float64, a component at a time.
+    narrow = embeddings[:0] if small else np.divide(embeddings, length[:, None], out=np.empty(embeddings.shape, "f4"))
     component = np.zeros(n, np.int64) if small else components(narrow, config.cut_distance)
     pairs = np.zeros((0, 2), np.int64) if apart is None else apart
     pairs = pairs[component[pairs[:, 0]] == component[pairs[:, 1]]]
@@ -95,11 +107,11 @@ def cluster(embeddings: FloatArray, config: PickConfig, apart: IntArray | None =
             position = np.full(len(rows), -1, np.int64)
             position[leaders] = np.arange(len(leaders))
             inside = position[inside]
-            found = _agglomerate(unit[rows[leaders]], config, inside[(inside >= 0).all(axis=1)])[follows]
+            found = _agglomerate(embeddings[rows[leaders]], config, inside[(inside >= 0).all(axis=1)])[follows]
             folded += len(rows) - len(leaders)
             log.info("folded %d nearly equal detections onto %d leaders", len(rows), len(leaders))
         else:
-            found = _agglomerate(unit[rows], config, inside)
+            found = _agglomerate(embeddings[rows], config, inside)
         labels[rows] = found + count
         count += int(found.max()) + 1
     return in_order_of_appearance(labels), folded
@@ -118,10 +130,10 @@ def in_order_of_appearance(labels: IntArray) -> IntArray:
     return renumbered
 
 
-def _agglomerate(unit: NDArray[np.float64], config: PickConfig, apart: IntArray) -> IntArray:
-    if len(unit) == 1:
+def _agglomerate(embeddings: FloatArray, config: PickConfig, apart: IntArray) -> IntArray:
+    if len(embeddings) == 1:
         return np.zeros(1, np.int64)
-    distances = cosine_dissimilarity(unit)
+    distances = cosine_dissimilarity(embeddings)
     distances[apart[:, 0], apart[:, 1]] = distances[apart[:, 1], apart[:, 0]] = APART
     tree = linkage(squareform(distances, checks=False), method=config.linkage)
     labels: IntArray = fcluster(tree, config.cut_distance, criterion="distance").astype(np.int64) - 1
