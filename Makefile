@@ -50,7 +50,7 @@ bundle: $(READY) $(WORLD)/stills/set.json $(WORLD)/pasted/set.json $(WORLD)/vali
 	$(BIN)/dprnet train detector recipes/detector-tiny-2.toml --out out/train/detector-2 --bundle $(BUNDLE)
 	$(BIN)/dprnet train embedder recipes/embedder-tiny.toml --out out/train/embedder --bundle out/bundle/second
 	$(BIN)/dprnet train embedder recipes/embedder-tiny-2.toml --out out/train/embedder-2 --bundle $(BUNDLE)
-	$(BIN)/dprnet calibrate picking $(WORLD)/validation --bundle $(BUNDLE) --table $(FIGURES)/calibration.csv --cache out/cache
+	$(BIN)/dprnet calibrate picking $(WORLD)/validation --bundle $(BUNDLE) --either top,outerwear --table $(FIGURES)/calibration.csv --cache out/cache
 	$(MAKE) figures
 
 figures: $(READY) ## measure the bundle in out/bundle/tiny again and write its card
