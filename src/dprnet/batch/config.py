@@ -17,6 +17,7 @@ class BatchConfig(Settings):
     device: str = "cpu"
     every: str = "0.5s"  # ours: as a single search
     items: int = Field(default=5, ge=1, le=100)  # ours: as a single search
+    where: str = ""
     fallback: Literal["best"] | None = None
     full: bool = False  # ours: a whole report of every video is a hundred times the size of its matches
 
@@ -29,4 +30,5 @@ class BatchConfig(Settings):
 
     def matters(self) -> dict[str, object]:
         """The settings that a result depends on."""
-        return {name: getattr(self, name) for name in ("every", "items", "fallback", "gallery", "full")}
+        named = {name: getattr(self, name) for name in ("every", "items", "fallback", "gallery", "full")}
+        return named | ({"where": self.where} if self.where else {})  # runs of before there were filters go on

@@ -63,7 +63,9 @@ def search(shop: VideoToShop, video: Path, content: str, config: BatchConfig) ->
 
     started = time.monotonic()
     try:
-        report = shop.search(video, every=config.every, fallback=config.fallback, items=config.items)
+        report = shop.search(
+            video, every=config.every, fallback=config.fallback, items=config.items, where=config.where
+        )
     except DprnetError as error:
         return empty_row(video, content, "failed", error.reason, str(error)) | {"seconds": time.monotonic() - started}
     source = report.sources[0]

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from dprnet.cli.common import BundleOption, DeviceOption, EveryOption, OutOption
+from dprnet.cli.common import BundleOption, DeviceOption, EveryOption, OutOption, WhereOption
 
 
 def batch(
@@ -16,6 +16,7 @@ def batch(
     gallery: Annotated[str, typer.Option("--gallery", help="Gallery to search in: folder or address.")] = "",
     every: EveryOption = "0.5s",
     items: Annotated[int, typer.Option("--items", min=1, max=100, help="Items a garment gets at most.")] = 5,
+    where: WhereOption = "",
     fallback: Annotated[
         Literal["best"] | None, typer.Option("--fallback", help="best: also match garments without a good view.")
     ] = None,
@@ -35,7 +36,7 @@ def batch(
     from dprnet.core.errors import printable
     from dprnet.core.progress import on_stderr
 
-    searching = {"bundle": bundle, "gallery": gallery, "device": device, "every": every, "items": items}
+    searching = {"bundle": bundle, "gallery": gallery, "device": device, "every": every, "items": items, "where": where}
     kept = {"fallback": fallback, "full": full, "block": block}
     limits = {"workers": workers, "item_s": item_s, "item_mb": item_mb, "attempts": attempts}
     config = parse_settings(searching | kept | limits, BatchConfig, "batch")

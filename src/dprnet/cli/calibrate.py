@@ -1,4 +1,4 @@
-"""``dprnet calibrate picking``."""
+"""``dprnet calibrate picking|matching``."""
 
 from __future__ import annotations
 
@@ -22,6 +22,9 @@ def picking(
     data: DataArgument,
     bundle: Annotated[Path, typer.Option("--bundle", help="Folder of the bundle to store them in.")],
     every: EveryOption = "0.5s",
+    either: Annotated[
+        list[str] | None, typer.Option("--either", help="Two classes one garment may be seen as: top,outerwear.")
+    ] = None,
     table: Annotated[Path | None, typer.Option("--table", help="File (CSV) for what other values would give.")] = None,
     cache: CacheOption = None,
     device: DeviceOption = "cpu",
@@ -30,8 +33,46 @@ def picking(
     from dprnet.core.progress import on_stderr
     from dprnet.evaluate.measure import calibrate_bundle
 
-    done = calibrate_bundle(bundle, data, every=every, cache=cache, device=device, progress=on_stderr())
+    done = calibrate_bundle(
+        bundle, data, every=every, device=device, either=either or (), cache=cache, progress=on_stderr()
+    )
     if table is not None:
         table.parent.mkdir(parents=True, exist_ok=True)
         done.write_table(table)
     typer.echo(done.config.model_dump_json())
+
+
+@app.command()
+def matching(
+    data: DataArgument,
+    bundle: Annotated[Path, typer.Option("--bundle", help="Folder of the bundle to store them in.")],
+    every: EveryOption = "0.5s",
+    precision: Annotated[
+        float, typer.Option("--precision", min=0.5, max=1, help="Wanted of what is called exact.")
+    ] = 0.95,
+    without_item: Annotated[
+        float, typer.Option("--without-item", min=0, max=0.9, help="Share of garments that the shop does not have.")
+    ] = 0.1,
+    table: Annotated[Path | None, typer.Option("--table", help="File (CSV) for every pick it was fitted on.")] = None,
+    plot: Annotated[Path | None, typer.Option("--plot", help="Reliability diagram (PNG, SVG or PDF).")] = None,
+    cache: CacheOption = None,
+    device: DeviceOption = "cpu",
+) -> None:
+    """Fit what similarity, and the margin to the next item, mean: exact, similar or none; after picking."""
+    import json
+
+    from dprnet.core.config import parse_settings
+    from dprnet.core.progress import on_stderr
+    from dprnet.evaluate.figures import plain
+    from dprnet.evaluate.match_fit import MatchFitConfig
+    from dprnet.evaluate.matching import calibrate_matching_of
+
+    fit = parse_settings({"precision": precision, "without_item": without_item}, MatchFitConfig, "calibrate matching")
+    done = calibrate_matching_of(bundle, data, fit=fit, every=every, cache=cache, device=device, progress=on_stderr())
+    if table is not None:
+        done.write_table(table)
+    if plot is not None:
+        done.plot(plot)
+    typer.echo(
+        json.dumps({"settings": done.config.model_dump(mode="json"), "figures": plain(done.figures())}, indent=1)
+    )

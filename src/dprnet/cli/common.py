@@ -18,6 +18,7 @@ RuntimeOption = Annotated[
 GalleryOption = Annotated[
     str, typer.Option("--gallery", help="The gallery: a folder, or postgresql://... or milvus://... with #NAME.")
 ]
+WhereOption = Annotated[str, typer.Option("--where", help="Only items that pass: 'category = dress and price < 50'.")]
 OutOption = Annotated[Path, typer.Option("--out", help="Folder to write to.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Also print the result as JSON on stdout.")]
 EveryOption = Annotated[str, typer.Option("--every", help="How often a frame is looked at: 0.5s, or 15f (frames).")]

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from dprnet.cli.common import WhereOption
+
 app = typer.Typer(help="Look at galleries, keep them and switch between them.", no_args_is_help=True)
 Address = Annotated[str, typer.Argument(metavar="GALLERY", help="Folder, postgresql://... or milvus://..., live name.")]
 
@@ -24,9 +26,7 @@ def show(gallery: Address) -> None:
 @app.command()
 def items(
     gallery: Address,
-    where: Annotated[
-        str, typer.Option("--where", help="Only items that pass: 'category = dress and price < 50'.")
-    ] = "",
+    where: WhereOption = "",
 ) -> None:
     """List items, one a line: id, category, price, title."""
     from dprnet.core.errors import printable

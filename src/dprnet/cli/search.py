@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from dprnet.cli.common import BundleOption, DeviceOption, EveryOption, JsonOption, RuntimeOption
+from dprnet.cli.common import BundleOption, DeviceOption, EveryOption, JsonOption, RuntimeOption, WhereOption
 
 Until = Literal["detect", "pick", "embed"]
 Fallback = Literal["best"]
@@ -25,6 +25,7 @@ def search(
         Fallback | None, typer.Option("--fallback", help="best: also match garments without a good view.")
     ] = None,
     items: Annotated[int, typer.Option("--items", min=1, max=100, help="Items a garment gets at most.")] = 5,
+    where: WhereOption = "",
     bundle: BundleOption = "tiny",
     device: DeviceOption = "cpu",
     runtime: RuntimeOption = "auto",
@@ -36,7 +37,14 @@ def search(
 
     shop = VideoToShop.from_pretrained(bundle, gallery=gallery, device=device, runtime=runtime)
     report, pictures = shop.search_shown(
-        videos, every=every, as_one=as_one, until=until, fallback=fallback, items=items, progress=on_stderr()
+        videos,
+        every=every,
+        as_one=as_one,
+        until=until,
+        fallback=fallback,
+        items=items,
+        where=where,
+        progress=on_stderr(),
     )
     for path in write_folder(report, pictures, out) if out else ():
         typer.echo(path, err=json)

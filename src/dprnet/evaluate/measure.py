@@ -36,12 +36,13 @@ from dprnet.evaluate.detection.instances import (
     showing,
 )
 from dprnet.evaluate.floors import WEIGHTS, Floor
+from dprnet.evaluate.matching import evaluate_matching, remembered
 from dprnet.evaluate.picking import PickingFigures, evaluate_picking
 from dprnet.evaluate.retrieval_runs import is_deepfashion2
 from dprnet.evaluate.seen import Seen, detector_identity, see, video_detector
 from dprnet.evaluate.video_to_shop import VideoToShopFigures, evaluate_video_to_shop, gallery_search
 from dprnet.evaluate.views import ViewVectors
-from dprnet.gallery import Gallery
+from dprnet.gallery import Gallery, matching_of
 from dprnet.pick import PickConfig
 from dprnet.pipeline import index
 
@@ -152,23 +153,29 @@ def measure_video_to_shop(
 ) -> VideoToShopFigures:
     """Recall from videos to items over all garments that have one; the set's catalogue is indexed into ``gallery``.
 
+    Where the bundle's matching was calibrated, also what "exact, similar or none" is worth.
     ``no_match_below`` is the similarity of the first item below which a pick is said to have no match.
     """
     shopset = ShopSet.open(data)
     embedder = Embedder.from_bundle(bundle, device=device)
     index(shopset.catalogue_path, gallery, embedder, progress=progress)
     seen = _see(shopset, bundle, every, device, cache, progress)
+    matching = matching_of(bundle)
     with Gallery.open(gallery, embedder=embedder.identity) as opened:
-        return evaluate_video_to_shop(
+        search = remembered(gallery_search(embedder, opened))
+        figures = evaluate_video_to_shop(
             shopset,
             seen,
             _picking(bundle),
-            gallery_search(embedder, opened),
+            search,
             no_match_below=no_match_below,
             bundle=bundle.identity,
             every=every,
             progress=progress,
         )
+        if matching is None:
+            return figures
+        return replace(figures, matching=evaluate_matching(shopset, seen, _picking(bundle), search, matching))
 
 
 def calibrate_bundle(
@@ -177,15 +184,24 @@ def calibrate_bundle(
     *,
     every: str = "0.5s",
     device: str = "cpu",
+    either: Sequence[str] = (),
     cache: Path | None = None,
     progress: Progress = SILENT,
 ) -> Calibration:
-    """Fit the settings of picking on the videos of a validation set and store them in the bundle of a folder."""
+    """Fit the settings of picking on the videos of a validation set and store them in the bundle of a folder.
+
+    Args:
+        either: pairs of classes that one garment may be seen as, such as ``"top,outerwear"``; taken as given.
+
+    Raises:
+        BadRecipe: a pair that names no two coarse classes.
+    """
+    base = parse_settings({"either": [pair.split(",") for pair in either]}, PickConfig, "calibrate picking")
     bundle = Bundle.from_pretrained(folder)
     shopset = ShopSet.open(data)
     seen = _see(shopset, bundle, every, device, cache, progress)
     done = calibrate_picking(
-        seen, set_id=shopset.id, detector=detector_identity(bundle), every=every, progress=progress
+        seen, base=base, set_id=shopset.id, detector=detector_identity(bundle), every=every, progress=progress
     )
     save_picking(bundle.folder, done)
     return done

@@ -21,6 +21,7 @@ from dprnet.pick import PickConfig, pick
 
 if TYPE_CHECKING:
     from dprnet.embed.embedder import Embedder
+    from dprnet.evaluate.match_figures import MatchFigures
     from dprnet.gallery import Gallery
 
 KS = (1, 5, 20)
@@ -91,6 +92,8 @@ class VideoToShopFigures:
     set_id: str = ""
     bundle: str = ""
     every: str = ""
+    matching: MatchFigures | None = None
+    """Of exact, similar or none; None where the bundle's matching was not calibrated."""
 
 
 @dataclass(frozen=True, slots=True)

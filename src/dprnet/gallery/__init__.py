@@ -2,6 +2,7 @@
 
 from dprnet.gallery.address import is_server, shown
 from dprnet.gallery.card import CARD, GalleryCard
+from dprnet.gallery.decision import MatchingConfig, decide, matching_of
 from dprnet.gallery.engines import IndexConfig
 from dprnet.gallery.gallery import Answers, Gallery
 from dprnet.gallery.items import Catalogue, Item, Problem, read_catalogue
@@ -17,8 +18,11 @@ __all__ = [
     "GalleryCard",
     "IndexConfig",
     "Item",
+    "MatchingConfig",
     "Problem",
+    "decide",
     "is_server",
+    "matching_of",
     "read_catalogue",
     "shown",
     "switch",

@@ -257,6 +257,18 @@ class Gallery:
         rows = index.rows.filter(index.columns.passing(where)) if where.strip() else index.rows
         yield from row_items(rows.to_pylist())
 
+    def count(self, where: str = "") -> int:
+        """Number of items, or of those that pass a filter.
+
+        Raises:
+            BadFilter: the filter cannot be read, or names a column that no item has.
+        """
+        index = self._served.index
+        if not where.strip():
+            return index.items
+        passing = index.rows.filter(index.columns.passing(where))
+        return len(set(passing["item_id"].to_pylist()))
+
     def contents(self, item_ids: Iterable[str]) -> list[dict[str, Any]]:
         """Every row of some items as the store holds it, vectors and thumbnails too."""
         rows: list[dict[str, Any]] = self._store.read([*TEXTS, "vector", "thumbnail"], item_ids)[1].to_pylist()

@@ -20,22 +20,15 @@ from dprnet.core.errors import DprnetError
 from dprnet.core.graphs import Runtime
 from dprnet.core.lanes import Idle
 from dprnet.core.progress import SILENT, Progress, Stopwatch
-from dprnet.core.records import (
-    Detections,
-    Embeddings,
-    Match,
-    Matches,
-    Picks,
-    Report,
-    Source,
-)
+from dprnet.core.records import Detections, Embeddings, Matches, Picks, Report, Source
 from dprnet.decode import DecodeLimits, Every, open_video
 from dprnet.detect import Detector
 from dprnet.embed.embedder import Embedder
-from dprnet.gallery import Gallery
+from dprnet.gallery import Gallery, matching_of
 from dprnet.pick import PickConfig, pick
 from dprnet.pipeline.crops import Cutter, lost_views
 from dprnet.pipeline.joining import side_by_side, unpicked
+from dprnet.pipeline.matching import check_filter, matched
 from dprnet.report import Pictures, read_photos
 
 Until = Literal["detect", "pick", "embed"]
@@ -70,6 +63,7 @@ class VideoToShop:
         self.detector = Detector.from_bundle(bundle, device=device, runtime=runtime)
         self.embedder = Embedder.from_bundle(bundle, device=device, runtime=runtime)
         self.picking = parse_settings(dict(bundle.settings("picking")), PickConfig, f"{bundle.name}.picking")
+        self.matching = matching_of(bundle)
         self.limits = limits or DecodeLimits()
         self.gallery = self._opened(gallery)
 
@@ -112,6 +106,7 @@ class VideoToShop:
         until: Until | None = None,
         fallback: Fallback | None = None,
         items: int = ITEMS,
+        where: str = "",
         progress: Progress = SILENT,
     ) -> Report:
         """Search one or several videos.
@@ -122,15 +117,25 @@ class VideoToShop:
             until: stop after this stage; after ``detect`` every detection stands for itself and none is picked.
             fallback: ``"best"`` also matches garments none of whose views passes the limits.
             items: how many catalogue items a garment gets at most.
+            where: only catalogue items that pass this filter (see :mod:`dprnet.gallery.filters`).
 
         Returns:
             One report. A video that could not be read is a source of status ``failed`` with the reason as its note.
 
         Raises:
             DprnetError: none of the videos could be read.
+            BadFilter: the filter cannot be read, or names a column that no item has.
         """
         return self.search_shown(
-            videos, every=every, as_one=as_one, until=until, fallback=fallback, items=items, progress=progress, lost=0
+            videos,
+            every=every,
+            as_one=as_one,
+            until=until,
+            fallback=fallback,
+            items=items,
+            where=where,
+            progress=progress,
+            lost=0,
         )[0]
 
     def search_shown(
@@ -142,12 +147,14 @@ class VideoToShop:
         until: Until | None = None,
         fallback: Fallback | None = None,
         items: int = ITEMS,
+        where: str = "",
         progress: Progress = SILENT,
         lost: int = LOST_PER_GARMENT,
     ) -> tuple[Report, Pictures]:
         """:meth:`search`, and the pictures that a page shows: up to ``lost`` views a garment that were not picked."""
         paths = [Path(video) for video in ([videos] if isinstance(videos, (str, Path)) else videos)]
         step = Every.parse(every)
+        check_filter(self.gallery, where)
         watch = Stopwatch()
 
         seen = self._detect(paths, step, watch, progress)
@@ -166,8 +173,9 @@ class VideoToShop:
             for number, note in cutter.notes.items():
                 sources[number] = replace(sources[number], status="partial", note=note)
             picks, pictures = replace(picks, crops=cutter.best_views()), Pictures(cutter.pictures)
+        gallery = self.gallery if until is None else None
         with watch("match"):
-            matches = self._match(embeddings if until is None else None, len(picks), items)
+            matches = matched(gallery, embeddings, picks, items=items, where=where, matching=self.matching)
         if lost:
             pictures = replace(pictures, photos=read_photos(matches, self._thumbnails(matches)))
         report = Report(
@@ -176,13 +184,14 @@ class VideoToShop:
             matches=matches,
             seconds=watch.seconds,
             bundle=self.bundle.identity,
-            gallery=self._gallery_name() if until is None else "",
+            gallery=_named(gallery),
             settings={
                 "every": str(every),
                 "as_one": as_one,
                 "until": until,
                 "fallback": fallback,
                 "items": items,
+                "where": where,
                 "picking": self.picking.model_dump(mode="json"),
                 "runtime": self.detector.runtime.name,
             },
@@ -233,18 +242,10 @@ class VideoToShop:
             return pick(Detections.concatenate([one.detections for one in seen]), self.picking)
         return side_by_side([pick(one.detections, self.picking) for one in seen])
 
-    def _match(self, embeddings: Embeddings | None, garments: int, items: int) -> Matches:
-        found: list[tuple[Match, ...]] = [()] * garments
-        if self.gallery is not None and embeddings is not None and len(embeddings.ids):
-            answers = self.gallery.search(embeddings.vectors, items)
-            for garment, answer in zip(embeddings.ids, answers, strict=True):
-                found[int(garment)] = tuple(answer)
-        return Matches(items=tuple(found), decisions=(None,) * garments, probabilities=(None,) * garments)
-
     def _thumbnails(self, matches: Matches) -> dict[tuple[str, str], bytes]:
         every = [match for items in matches.items for match in items]
         return self.gallery.thumbnails(every) if self.gallery is not None and every else {}
 
-    def _gallery_name(self) -> str:
-        gallery = self.gallery
-        return "" if gallery is None else f"{gallery.identity}, {len(gallery)} items"
+
+def _named(gallery: Gallery | None) -> str:
+    return "" if gallery is None else f"{gallery.identity}, {len(gallery)} items"
