@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import http.server
 import io
 import json
 import socket
+import threading
 import urllib.parse
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +17,7 @@ from PIL import Image
 
 from dprnet.report import read_json
 
-from .conftest import DEADLINE_S, Running, form
+from .conftest import DEADLINE_S, Running, form, started
 
 
 def photo(colour: tuple[int, int, int] = (200, 30, 30), kind: str = "PNG") -> bytes:
@@ -313,3 +316,50 @@ def test_a_client_that_leaves_leaves_no_file(service: Running, moving_square: Pa
 
         time.sleep(0.1)
     assert {path.name for path in (service.folder / "jobs").iterdir()} <= before
+
+
+def test_whoever_asked_to_be_told_of_the_end_is_told(tmp_path: Path, random_bundle: Path, moving_square: Path) -> None:
+    from dprnet.service.config import ServiceConfig
+
+    heard: list[dict[str, Any]] = []
+    there = threading.Event()
+
+    class Receiver(http.server.BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            heard.append(json.loads(self.rfile.read(int(self.headers["content-length"]))))
+            self.send_response(204)
+            self.end_headers()
+            there.set()
+
+        def log_message(self, *args: Any) -> None:
+            pass
+
+    receiver = http.server.HTTPServer(("127.0.0.1", 0), Receiver)
+    thread = threading.Thread(target=receiver.serve_forever, args=(0.05,))
+    thread.start()
+    port = receiver.server_address[1]
+    config = ServiceConfig(
+        folder=tmp_path / "data",
+        bundle=str(random_bundle),
+        threads=1,
+        webhook_secret="sixteen characters",
+        webhook_to=(f"127.0.0.1:{port}",),
+    )
+    with started(config) as service:
+        refused = service.ask("POST", "/v1/jobs?webhook=http://127.0.0.1:1/", b"x")
+        assert (refused.status, refused.code) == (422, "webhook_refused")
+        job = service.send(moving_square, f"name=look.mp4&webhook=http://127.0.0.1:{port}/told")
+        assert job["webhook"] == {"state": "due", "attempts": 0, "note": None}
+        service.wait(job["id"])
+        assert there.wait(DEADLINE_S)
+        assert heard[0]["type"] == "job.done"
+        assert heard[0]["data"]["id"] == job["id"]
+        service.wait(job["id"], until=lambda now: now["webhook"]["state"] == "delivered")
+    receiver.shutdown()
+    thread.join()
+    receiver.server_close()
+
+
+def test_a_service_that_tells_nobody_says_so(service: Running) -> None:
+    refused = service.ask("POST", "/v1/jobs?webhook=https://1.1.1.1/", b"x")
+    assert (refused.status, refused.code) == (422, "webhooks_off")

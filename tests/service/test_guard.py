@@ -34,7 +34,7 @@ def test_it_refuses_an_open_door(tmp_path: Path) -> None:
 def test_the_key_is_no_argument(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "key").write_text(f"{KEY}\n")
     assert read_key(tmp_path / "key") == KEY
-    with pytest.raises(MissingFile, match="API key cannot be read"):
+    with pytest.raises(MissingFile, match="the key cannot be read"):
         read_key(tmp_path / "none")
     monkeypatch.setenv("DPRNET_API_KEY", KEY)
     assert read_key(None) == KEY

@@ -37,6 +37,16 @@ def serve(
     api_key_file: Annotated[
         Path | None, typer.Option("--api-key-file", help="File that holds the API key; or set DPRNET_API_KEY.")
     ] = None,
+    webhook_secret_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--webhook-secret-file", help="File with the secret that signs webhooks; or DPRNET_WEBHOOK_SECRET."
+        ),
+    ] = None,
+    webhook_to: Annotated[
+        list[str] | None,
+        typer.Option("--webhook-to", metavar="HOST[:PORT]", help="A host that may be told though it is not public."),
+    ] = None,
     keep: Annotated[float, typer.Option("--keep", min=0.01, help="Hours after which a job and its media go.")] = 24.0,
     workers: Annotated[int, typer.Option("--workers", min=0, max=64, help="Processes that search videos.")] = 1,
     threads: Annotated[int, typer.Option("--threads", min=0, help="Threads of a worker's networks; 0: all.")] = 0,
@@ -58,4 +68,6 @@ def serve(
     }
     values |= {"workers": workers, "threads": threads, "bundle": bundle, "device": device, "keep_s": 3600 * keep}
     values |= {"galleries": named_galleries(gallery or ()), "api_key": read_key(api_key_file)}
+    secret = read_key(webhook_secret_file, "DPRNET_WEBHOOK_SECRET")
+    values |= {"webhook_secret": secret, "webhook_to": tuple(webhook_to or ())}
     run(parse_settings(values, ServiceConfig, "serve"), lambda address: typer.echo(address))

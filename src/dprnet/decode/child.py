@@ -34,11 +34,11 @@ def main() -> None:
     """Decode one video as asked, then exit without ado."""
     out = os.dup(1)
     os.dup2(2, 1)  # whatever prints must not break the messages
-    request = json.loads(_line())
-    threading.Thread(target=_leave_with_parent, daemon=True).start()
+    request = json.loads(request_line())
+    threading.Thread(target=leave_with_parent, daemon=True).start()
     # The settings library is not loaded here: these values were checked by the parent.
     limits = cast("DecodeLimits", SimpleNamespace(**request["limits"]))
-    _limit_this_process(limits)
+    limit_this_process(limits.max_memory_bytes, limits.max_decode_s)
     sender = wire.Sender(out, limits.queue_bytes)
     sender.beat()  # started: from now on silence means that the decoder hangs
     try:
@@ -80,7 +80,7 @@ def _decode(request: dict[str, Any], limits: DecodeLimits, sender: wire.Sender) 
     sender.send(wire.DONE, {"progress": decoding.progress.to_json()})
 
 
-def _line() -> bytes:
+def request_line() -> bytes:
     """The request; read byte by byte from the descriptor, so that no buffer hides the end of the input."""
     parts: list[bytes] = []
     while not parts or not parts[-1].endswith(b"\n"):
@@ -91,23 +91,25 @@ def _line() -> bytes:
     return b"".join(parts)
 
 
-def _leave_with_parent() -> None:
+def leave_with_parent() -> None:
+    """End this process at once when the parent's end of standard input closes."""
     while os.read(0, 1):
         pass
     os._exit(0)
 
 
-def _limit_this_process(limits: DecodeLimits) -> None:
+def limit_this_process(max_memory_bytes: int, max_decode_s: float | None) -> None:
+    """Bound what this process may take of the machine; it writes no file."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides
     import resource
 
-    seconds = math.ceil(limits.max_decode_s) + CPU_GRACE_S
     wanted = {
-        resource.RLIMIT_AS: limits.max_memory_bytes,
-        resource.RLIMIT_CPU: seconds,
+        resource.RLIMIT_AS: max_memory_bytes,
         resource.RLIMIT_CORE: 0,
         resource.RLIMIT_FSIZE: 0,  # a decoder writes no file
     }
+    if max_decode_s is not None:
+        wanted[resource.RLIMIT_CPU] = math.ceil(max_decode_s) + CPU_GRACE_S
     for kind, value in wanted.items():
         _, hard = resource.getrlimit(kind)
         bound = value if hard == resource.RLIM_INFINITY else min(value, hard)

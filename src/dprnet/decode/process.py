@@ -15,8 +15,15 @@ from typing import Any
 _PIPE_BYTES = 1 << 20
 
 
-def start(request: dict[str, Any]) -> subprocess.Popen[bytes]:
-    """A decoder process that has been told what to decode."""
+def start(
+    request: dict[str, Any], module: str = "dprnet.decode.child", keep: tuple[int, ...] = ()
+) -> subprocess.Popen[bytes]:
+    """A decoder process that has been told what to decode.
+
+    Args:
+        module: what it runs.
+        keep: descriptors of ours that it has, too.
+    """
     home = str(Path(__file__).parents[2])
     paths = [home] if Path(home).name not in {"site-packages", "dist-packages"} else []
     paths += [os.environ["PYTHONPATH"]] if os.environ.get("PYTHONPATH") else []
@@ -26,12 +33,13 @@ def start(request: dict[str, Any]) -> subprocess.Popen[bytes]:
         "MALLOC_ARENA_MAX": "2",
     }
     process = subprocess.Popen(
-        [sys.executable, "-P", "-m", "dprnet.decode.child"],
+        [sys.executable, "-P", "-m", module],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         bufsize=0,
         env=environment,
+        pass_fds=keep,
         process_group=0,  # Ctrl-C is for the parent, which then ends the child
     )
     assert process.stdin is not None, "the decoder's input is a pipe"

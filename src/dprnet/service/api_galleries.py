@@ -16,8 +16,8 @@ from dprnet.core.errors import BadImage
 from dprnet.gallery import Item
 from dprnet.service.api_jobs import BINARY, GalleryQuery
 from dprnet.service.config import NAME
-from dprnet.service.problems import Problem
-from dprnet.service.shapes import GalleryOut, ItemOut, ItemPage, SearchOut, errors
+from dprnet.service.problems import Problem, errors
+from dprnet.service.shapes import GalleryOut, ItemOut, ItemPage, SearchOut
 from dprnet.service.state import Service, Serving
 
 MAX_PHOTOS = 8  # ours: of one item in one request

@@ -21,9 +21,10 @@ from dprnet.decode import Every
 from dprnet.service import uploads
 from dprnet.service.database import DatabaseGone
 from dprnet.service.jobs import Job, KeyUsed, QueueFull
-from dprnet.service.problems import Problem, come_back
-from dprnet.service.shapes import JobOut, JobPage, errors, job_out
+from dprnet.service.problems import Problem, come_back, errors
+from dprnet.service.shapes import JobOut, JobPage, job_out
 from dprnet.service.state import Service, Serving
+from dprnet.service.webhooks import check_address
 from dprnet.service.worker import VIDEO
 
 LOOK_S = 0.4  # ours: how often a followed job is looked at
@@ -44,6 +45,9 @@ GalleryQuery = Annotated[
 EveryQuery = Annotated[str, Query(max_length=20, description="How often a frame is looked at: 0.5s, or 15f (frames).")]
 ItemsQuery = Annotated[int, Query(ge=1, le=100, description="Items a garment gets at most.")]
 FallbackQuery = Annotated[Literal["best"] | None, Query(description="best: also match garments without a good view.")]
+WebhookQuery = Annotated[
+    str | None, Query(max_length=2000, description="An address to be told of the end by a signed POST; see the docs.")
+]
 SampleQuery = Annotated[str | None, Query(max_length=200, description="One of the service's samples, not a body.")]
 
 router = APIRouter(prefix="/v1", tags=["jobs"])
@@ -79,10 +83,13 @@ async def send(
     items: ItemsQuery = 5,
     fallback: FallbackQuery = None,
     sample: SampleQuery = None,
+    webhook: WebhookQuery = None,
     idempotency_key: Annotated[str | None, Header(max_length=200)] = None,
 ) -> JobOut:
     """Send a video; the answer says where to follow it. The same Idempotency-Key gives the same job."""
     config = service.config
+    if webhook is not None:
+        await run_in_threadpool(check_address, config, webhook)
     where = await run_in_threadpool(_gallery, service, gallery)
     wanted = {"every": str(Every.parse(every)), "items": items, "fallback": fallback, "gallery": where}
     if await run_in_threadpool(service.jobs.waiting) >= config.max_queue:
@@ -102,6 +109,7 @@ async def send(
             sha256=sha256,
             request=wanted,
             key=idempotency_key,
+            webhook=webhook,
             keep_s=config.keep_s,
             max_queue=config.max_queue,
         )

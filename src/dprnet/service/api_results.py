@@ -15,9 +15,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from dprnet.core.errors import MissingFile
 from dprnet.service.api_jobs import JobId, job_of
 from dprnet.service.feedback import Feedback, Verdict
-from dprnet.service.problems import Problem
+from dprnet.service.problems import Errors, Problem, errors
 from dprnet.service.results import PICTURES
-from dprnet.service.shapes import Errors, errors
 from dprnet.service.state import Service, Serving
 from dprnet.service.worker import LIVE, VIDEO
 

@@ -11,8 +11,7 @@ from pydantic import BaseModel
 
 from dprnet import __version__
 from dprnet.core.bundle import shipped_bundles
-from dprnet.service.problems import Problem
-from dprnet.service.shapes import errors
+from dprnet.service.problems import Problem, errors
 from dprnet.service.state import Serving
 from dprnet.service.uploads import SPARE
 

@@ -13,6 +13,7 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 from dprnet.core.config import Settings
 from dprnet.core.errors import BadRecipe, MissingFile
 from dprnet.decode import DecodeLimits
+from dprnet.service.signing import signature
 
 NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
 MIN_KEY_CHARS = 16
@@ -36,6 +37,11 @@ class ServiceConfig(Settings):
     """A folder of videos that the page offers to try."""
     names: tuple[str, ...] = ()
     """Host names under which it is reached, beside its address; a request for another is refused."""
+
+    webhook_secret: SecretStr | None = None
+    """Signs what others are told of the ends of jobs; without it nobody is told."""
+    webhook_to: tuple[str, ...] = ()  # ours: none, so only the public internet is told
+    """Hosts (``HOST`` or ``HOST:PORT``) that may be told although they are not public."""
 
     workers: int = Field(1, ge=0, le=64)  # ours: one keeps two cores busy, decoding included
     threads: int = Field(0, ge=0)  # ours: of a worker's networks; 0 leaves it to torch
@@ -68,6 +74,10 @@ class ServiceConfig(Settings):
     def _locked(self) -> ServiceConfig:
         if self.api_key is not None and len(self.api_key.get_secret_value()) < MIN_KEY_CHARS:
             raise ValueError(f"the API key is shorter than {MIN_KEY_CHARS} characters")
+        if self.webhook_secret is not None and len(self.webhook_secret.get_secret_value()) < MIN_KEY_CHARS:
+            raise ValueError(f"the secret of webhooks is shorter than {MIN_KEY_CHARS} characters")
+        if self.webhook_secret is not None:
+            signature(self.webhook_secret.get_secret_value(), "", 0, b"")  # a whsec_ that is no base64 is refused here
         return self
 
     def refuse_open_door(self) -> None:
@@ -83,6 +93,10 @@ class ServiceConfig(Settings):
                 " (DPRNET_API_KEY or --api-key-file), or bind to 127.0.0.1",
                 reason="no_api_key",
             )
+
+    def for_worker(self) -> str:
+        """The settings as a worker is told them: without what it has no use for."""
+        return self.model_copy(update={"api_key": None, "webhook_secret": None}).model_dump_json()
 
     @property
     def limits(self) -> DecodeLimits:
@@ -150,15 +164,15 @@ def named_galleries(given: Iterable[str]) -> dict[str, Path | str]:
     return found
 
 
-def read_key(path: Path | None) -> str | None:
-    """The API key of a file, or of the environment, or None.
+def read_key(path: Path | None, variable: str = "DPRNET_API_KEY") -> str | None:
+    """A key of a file, or of the environment, or None.
 
     Raises:
         MissingFile: the file cannot be read.
     """
     if path is None:
-        return os.environ.get("DPRNET_API_KEY") or None
+        return os.environ.get(variable) or None
     try:
         return path.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
-        raise MissingFile(path, f"the API key cannot be read ({type(error).__name__})") from None
+        raise MissingFile(path, f"the key cannot be read ({type(error).__name__})") from None

@@ -40,6 +40,10 @@ class Job:
     summary: Mapping[str, Any]
     code: str | None
     sentence: str | None
+    hook_state: Literal["due", "delivered", "failed"] | None
+    """Of the webhook, where there is one."""
+    hook_attempts: int
+    hook_note: str | None
 
     @property
     def is_final(self) -> bool:
@@ -86,14 +90,18 @@ class Jobs:
         keep_s: float,
         max_queue: int,
         key: str | None = None,
+        webhook: str | None = None,
     ) -> Job:
         """Put a job into the queue; the job that has this key already, if it asks for the same.
+
+        Args:
+            webhook: the address that is to be told of its end; it has been checked.
 
         Raises:
             QueueFull: ``max_queue`` jobs wait.
             KeyUsed: the key belongs to another video, or to other settings.
         """
-        wanted = json.dumps(dict(request), sort_keys=True)
+        wanted = json.dumps(dict(request) | ({"webhook": webhook} if webhook else {}), sort_keys=True)
         with self.writing() as db:
             db.alone()  # of two senders with one key the second finds the job of the first
             now = db.now()
@@ -104,9 +112,9 @@ class Jobs:
             if self.waiting() >= max_queue:
                 raise QueueFull
             db.execute(
-                "INSERT INTO jobs (id, state, created_s, expires_s, name, sha256, request, key)"
-                " VALUES (?, 'queued', ?, ?, ?, ?, ?, ?)",
-                (job_id, now, now + keep_s, name, sha256, wanted, key),
+                "INSERT INTO jobs (id, state, created_s, expires_s, name, sha256, request, key, webhook, hook_state)"
+                " VALUES (?, 'queued', ?, ?, ?, ?, ?, ?, ?, ?)",
+                (job_id, now, now + keep_s, name, sha256, wanted, key, webhook, "due" if webhook else None),
             )
         found = self.get(job_id)
         assert found is not None, "a job that was just written is there"
@@ -114,16 +122,16 @@ class Jobs:
 
     def get(self, job_id: str) -> Job | None:
         """A job by its id."""
-        return next((_job(row) for row in self.rows("SELECT * FROM jobs WHERE id = ?", job_id)), None)
+        return next((job_of_row(row) for row in self.rows("SELECT * FROM jobs WHERE id = ?", job_id)), None)
 
     def by_key(self, key: str) -> Job | None:
         """A job by its idempotency key."""
-        return next((_job(row) for row in self.rows("SELECT * FROM jobs WHERE key = ?", key)), None)
+        return next((job_of_row(row) for row in self.rows("SELECT * FROM jobs WHERE key = ?", key)), None)
 
     def page(self, limit: int, before_s: float | None = None) -> list[Job]:
         """Jobs, newest first, made before a time."""
         query = "SELECT * FROM jobs WHERE created_s < ? ORDER BY created_s DESC, id LIMIT ?"
-        return [_job(row) for row in self.rows(query, float(before_s or 1e18), limit)]
+        return [job_of_row(row) for row in self.rows(query, float(before_s or 1e18), limit)]
 
     def waiting(self) -> int:
         """How many jobs wait."""
@@ -173,7 +181,7 @@ class Jobs:
             db.execute(CANCEL_LOST.format(skip=skip), (now,))
             db.execute(GIVE_UP.format(skip=skip), (attempts, now))
             row = db.execute(CLAIM.format(skip=skip), (word, now + lease_s, now)).fetchone()
-        return None if row is None else Lease(_job(row), word)
+        return None if row is None else Lease(job_of_row(row), word)
 
     def hold(self, lease: Lease, lease_s: float, live: Mapping[str, Any] | None = None) -> bool:
         """Hold on to a job, and tell how far it is; False where it is lost, deleted or to be cancelled."""
@@ -224,6 +232,7 @@ class Jobs:
             return done.rowcount == 1
 
 
-def _job(row: Row) -> Job:
+def job_of_row(row: Row) -> Job:
+    """A job from its row."""
     plain = {name: row[name] for name in Job.__slots__ if name not in {"request", "live", "summary"}}
     return Job(**plain, **{name: json.loads(row[name]) for name in ("request", "live", "summary")})

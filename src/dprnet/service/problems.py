@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -30,6 +31,22 @@ _STATUS = {
 }
 _CODES = {400: "bad_request", 401: "no_key", 403: "forbidden", 404: "not_found", 405: "method_not_allowed"}
 
+Errors = dict[int | str, dict[str, Any]]
+TEXTS = {
+    400: "A request that makes no sense.",
+    401: "No API key, or a wrong one.",
+    403: "Not allowed.",
+    404: "There is no such thing.",
+    408: "The body came too slowly.",
+    409: "It does not fit what is there.",
+    413: "Too many bytes.",
+    415: "Of a kind that is not read.",
+    421: "Asked under a name that is not this service's.",
+    422: "It cannot be used; the message says why.",
+    429: "Too much at once; Retry-After says when to come back.",
+    503: "Not now; Retry-After says when to come back.",
+}
+
 
 class Told(BaseModel):
     """What went wrong."""
@@ -44,6 +61,12 @@ class ErrorBody(BaseModel):
     """The body of every answer of 400 and above."""
 
     error: Told
+
+
+def errors(*statuses: int) -> Errors:
+    """Documents which errors a route may give."""
+    every = sorted({400, 401, 403, 421, *statuses})
+    return {status: {"model": ErrorBody, "description": TEXTS[status]} for status in every}
 
 
 class Problem(Exception):

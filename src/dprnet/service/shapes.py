@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from typing import Any, Literal
+from typing import Literal
 from urllib.parse import quote
 
 from pydantic import BaseModel
@@ -11,31 +11,10 @@ from pydantic import BaseModel
 from dprnet.core.records import Match
 from dprnet.gallery import Item
 from dprnet.service.jobs import Job
-from dprnet.service.problems import ErrorBody, Told
+from dprnet.service.problems import Told
 from dprnet.service.searching import Answer
 
 Stage = Literal["wait", "look", "cut", "match", "end"]
-Errors = dict[int | str, dict[str, Any]]
-TEXTS = {
-    400: "A request that makes no sense.",
-    401: "No API key, or a wrong one.",
-    403: "Not allowed.",
-    404: "There is no such thing.",
-    408: "The body came too slowly.",
-    409: "It does not fit what is there.",
-    413: "Too many bytes.",
-    415: "Of a kind that is not read.",
-    421: "Asked under a name that is not this service's.",
-    422: "It cannot be used; the message says why.",
-    429: "Too much at once; Retry-After says when to come back.",
-    503: "Not now; Retry-After says when to come back.",
-}
-
-
-def errors(*statuses: int) -> Errors:
-    """Documents which errors a route may give."""
-    every = sorted({400, 401, 403, 421, *statuses})
-    return {status: {"model": ErrorBody, "description": TEXTS[status]} for status in every}
 
 
 class Progress(BaseModel):
@@ -73,6 +52,15 @@ class Summary(BaseModel):
     duration_s: float
 
 
+class WebhookOut(BaseModel):
+    """Whether somebody was told of a job's end."""
+
+    state: Literal["due", "delivered", "failed"]
+    attempts: int
+    note: str | None
+    """Why the last try did not do."""
+
+
 class JobOut(BaseModel):
     """A job."""
 
@@ -89,6 +77,7 @@ class JobOut(BaseModel):
     garments: list[Garment]
     summary: Summary | None
     error: Told | None
+    webhook: WebhookOut | None
     links: dict[str, str]
 
 
@@ -238,6 +227,9 @@ def job_out(job: Job, ahead: int = 0) -> JobOut:
         ],
         summary=Summary(**job.summary) if job.summary else None,
         error=Told(code=job.code, message=job.sentence or "") if job.code else None,
+        webhook=WebhookOut(state=job.hook_state, attempts=job.hook_attempts, note=job.hook_note)
+        if job.hook_state
+        else None,
         links=links,
     )
 

@@ -25,6 +25,7 @@ from dprnet.service.metrics import Metrics
 from dprnet.service.searching import Searcher
 from dprnet.service.shelves import Shelves
 from dprnet.service.supervisor import Supervisor
+from dprnet.service.webhooks import Webhooks
 
 SWEEP_S = 30.0
 MAX_SAMPLES = 24
@@ -61,6 +62,8 @@ class Service:
         self.workers.start()
         asyncio.get_running_loop().run_in_executor(None, self._warm)
         tasks = [asyncio.create_task(self.workers.watch()), asyncio.create_task(self._sweeping())]
+        if self.config.webhook_secret is not None:
+            tasks.append(asyncio.create_task(Webhooks(self.config, self.jobs).run()))
         try:
             yield
         finally:

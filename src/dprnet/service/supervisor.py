@@ -66,7 +66,8 @@ class Supervisor:
     def _spawn(self) -> subprocess.Popen[bytes]:
         home = str(Path(__file__).parents[2])
         environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, [home, os.environ.get("PYTHONPATH")]))}
-        environment.pop("DPRNET_API_KEY", None)
+        for secret in ("DPRNET_API_KEY", "DPRNET_WEBHOOK_SECRET"):
+            environment.pop(secret, None)
         process = subprocess.Popen(
             [sys.executable, "-P", "-m", "dprnet.service.worker"],
             stdin=subprocess.PIPE,
@@ -75,9 +76,8 @@ class Supervisor:
             process_group=0,  # Ctrl-C is for the service, which then ends its workers
         )
         assert process.stdin is not None, "the worker's input is a pipe"
-        settings = self._config.model_copy(update={"api_key": None})
         with contextlib.suppress(BrokenPipeError):  # it died at once: the next look sees it
-            process.stdin.write(settings.model_dump_json().encode() + b"\n")
+            process.stdin.write(self._config.for_worker().encode() + b"\n")
             process.stdin.flush()
         return process
 
