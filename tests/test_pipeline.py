@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import os
 import shutil
+import threading
 from dataclasses import replace
 
 import numpy as np
@@ -67,6 +69,19 @@ def test_the_same_again(shop, moving_square):
     assert jsonl_line(replace(one, seconds={})) == jsonl_line(replace(two, seconds={}))
     assert one.matches == two.matches
     assert np.array_equal(one.picks.detections.boxes_xyxy, two.picks.detections.boxes_xyxy)
+
+
+def test_a_pipe_gives_what_its_file_gives(shop, moving_square, tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=lambda: pipe.write_bytes(moving_square.read_bytes()), daemon=True)
+    writer.start()
+    piped, plain = shop.search(pipe), shop.search(moving_square)
+    writer.join(60)
+    assert piped.sources[0].path == str(pipe)
+    assert piped.sources[0].sha256 == plain.sources[0].sha256
+    assert np.array_equal(piped.embeddings.vectors, plain.embeddings.vectors)
+    assert piped.matches == plain.matches
 
 
 def test_until(shop, moving_square):

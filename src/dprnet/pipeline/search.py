@@ -22,6 +22,7 @@ from dprnet.core.lanes import Idle
 from dprnet.core.progress import SILENT, Progress, Stopwatch
 from dprnet.core.records import Detections, Embeddings, Matches, Picks, Report, Source
 from dprnet.decode import DecodeLimits, Every, open_video
+from dprnet.decode.spool import Spool
 from dprnet.detect import Detector
 from dprnet.embed.embedder import Embedder
 from dprnet.gallery import Gallery, matching_of
@@ -44,6 +45,8 @@ class _Seen:
     """One video after detection."""
 
     source: Source
+    file: Path
+    """Where it can be read again: a pipe's copy."""
     detections: Detections
 
 
@@ -157,22 +160,24 @@ class VideoToShop:
         check_filter(self.gallery, where)
         watch = Stopwatch()
 
-        seen = self._detect(paths, step, watch, progress)
-        sources = [one.source for one in seen]
-        with watch("pick"):
-            picks = self._pick(seen, as_one, until)
-        pictures, embeddings = Pictures(), None
-        if until not in {"detect", "pick"}:
-            wanted = np.flatnonzero(~picks.doubtful if fallback == "best" else picks.picked)
-            idle = Idle()
-            with watch("embed"):
-                cutter = Cutter(paths, picks, wanted, lost_views(picks, lost), self.limits, progress)
-                vectors = self.embedder(cutter.crops(), idle=idle)
-                embeddings = Embeddings(vectors, tuple(str(garment) for garment in cutter.order))
-            watch.of_these(idle.seconds, "crop", within="embed")
-            for number, note in cutter.notes.items():
-                sources[number] = replace(sources[number], status="partial", note=note)
-            picks, pictures = replace(picks, crops=cutter.best_views()), Pictures(cutter.pictures)
+        with Spool(self.limits) as spool:
+            seen = self._detect(paths, step, spool, watch, progress)
+            sources = [one.source for one in seen]
+            with watch("pick"):
+                picks = self._pick(seen, as_one, until)
+            pictures, embeddings = Pictures(), None
+            if until not in {"detect", "pick"}:
+                wanted = np.flatnonzero(~picks.doubtful if fallback == "best" else picks.picked)
+                idle = Idle()
+                with watch("embed"):
+                    files = [one.file for one in seen]
+                    cutter = Cutter(files, picks, wanted, lost_views(picks, lost), self.limits, progress)
+                    vectors = self.embedder(cutter.crops(), idle=idle)
+                    embeddings = Embeddings(vectors, tuple(str(garment) for garment in cutter.order))
+                watch.of_these(idle.seconds, "crop", within="embed")
+                for number, note in cutter.notes.items():
+                    sources[number] = replace(sources[number], status="partial", note=note)
+                picks, pictures = replace(picks, crops=cutter.best_views()), Pictures(cutter.pictures)
         gallery = self.gallery if until is None else None
         with watch("match"):
             matches = matched(gallery, embeddings, picks, items=items, where=where, matching=self.matching)
@@ -206,16 +211,18 @@ class VideoToShop:
             return Gallery.open(gallery.address, embedder=self.embedder.identity)  # refuses, saying what to do
         return gallery
 
-    def _detect(self, paths: list[Path], every: Every, watch: Stopwatch, progress: Progress) -> list[_Seen]:
+    def _detect(
+        self, paths: list[Path], every: Every, spool: Spool, watch: Stopwatch, progress: Progress
+    ) -> list[_Seen]:
         """Each video in turn; one that cannot be read does not stop the others."""
         seen: list[_Seen] = []
         errors: list[DprnetError] = []
         for number, path in enumerate(paths):
             try:
-                seen.append(self._look(path, number, every, watch, progress))
+                seen.append(self._look(path, spool(path), number, every, watch, progress))
             except DprnetError as error:
                 errors.append(error)
-                seen.append(_Seen(Source(str(path), "", 0, 0, 0.0, "failed", str(error)), Detections.empty()))
+                seen.append(_Seen(Source(str(path), "", 0, 0, 0.0, "failed", str(error)), path, Detections.empty()))
         if errors and len(errors) == len(paths):
             raise (
                 errors[0]
@@ -226,14 +233,14 @@ class VideoToShop:
             )
         return seen
 
-    def _look(self, path: Path, number: int, every: Every, watch: Stopwatch, progress: Progress) -> _Seen:
+    def _look(self, path: Path, file: Path, number: int, every: Every, watch: Stopwatch, progress: Progress) -> _Seen:
         found: list[Detections] = []
         idle = Idle()
-        with open_video(path, every, limits=self.limits, short_side=self.detector.short_side, source=number) as video:
+        with open_video(file, every, limits=self.limits, short_side=self.detector.short_side, source=number) as video:
             with watch("detect"):
                 found.extend(progress.track(self.detector(video, idle=idle), f"Looking at {path.name}"))
             watch.of_these(idle.seconds, "decode", within="detect")
-            return _Seen(video.record(), Detections.concatenate(found))
+            return _Seen(replace(video.record(), path=str(path)), file, Detections.concatenate(found))
 
     def _pick(self, seen: list[_Seen], as_one: bool, until: Until | None) -> Picks:
         if until == "detect":
