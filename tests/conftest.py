@@ -82,6 +82,43 @@ def random_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def bucket() -> Iterator[str]:
+    """``s3://BUCKET`` of a real S3 API on this machine, a process of its own; the environment names it."""
+    import socket
+    import subprocess
+    import sys
+    import time
+
+    for name in ("s3fs", "moto", "flask"):
+        pytest.importorskip(name, reason="needs an S3 API: pip install s3fs 'moto[s3,server]'")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = str(free.getsockname()[1])
+    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", port]
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server,
+    ):
+        keys = {"AWS_ACCESS_KEY_ID": "tests", "AWS_SECRET_ACCESS_KEY": "tests", "AWS_DEFAULT_REGION": "us-east-1"}
+        for name, value in (keys | {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}"}).items():
+            patch.setenv(name, value)
+        try:
+            until = time.monotonic() + 120
+            while True:
+                try:
+                    socket.create_connection(("127.0.0.1", int(port)), timeout=5).close()
+                    break
+                except OSError:
+                    assert time.monotonic() < until, "the S3 API did not start"
+                    time.sleep(0.2)
+            import fsspec
+
+            fsspec.filesystem("s3").mkdir("shop")
+            yield "s3://shop"
+        finally:
+            server.kill()
+
+
+@pytest.fixture(scope="session")
 def moving_square(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A video of 3 s, 160x120 at 10 frames a second: a red square that walks over a blue field."""
     import av

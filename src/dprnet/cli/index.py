@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -11,7 +10,9 @@ from dprnet.cli.common import BundleOption, DeviceOption, GalleryOption
 
 
 def index(
-    catalogue: Annotated[Path, typer.Argument(help="Folder of photos, or a table: CSV, Parquet, JSON Lines.")],
+    catalogue: Annotated[
+        str, typer.Argument(help="Folder of photos, or a table (CSV, Parquet, JSON Lines); or its address.")
+    ],
     gallery: GalleryOption = "gallery",
     bundle: BundleOption = "tiny",
     device: DeviceOption = "cpu",
@@ -25,8 +26,15 @@ def index(
     retire_at_most: Annotated[
         float, typer.Option("--retire-at-most", min=0, max=1, help="Share of the gallery that --retire may remove.")
     ] = 0.5,
+    addresses: Annotated[
+        bool, typer.Option("--addresses/--no-addresses", help="Fetch photos that are http(s):// or s3:// addresses.")
+    ] = True,
+    private: Annotated[
+        bool, typer.Option("--private-addresses", help="Fetch also from hosts that are not on the public internet.")
+    ] = False,
 ) -> int:
     """Read a catalogue and put its items into a gallery; photos that cannot be read are listed beside it."""
+    from dprnet.core.fetching import FetchLimits
     from dprnet.core.progress import on_stderr
     from dprnet.gallery import shown
     from dprnet.pipeline import index_catalogue
@@ -39,6 +47,7 @@ def index(
         crop_photos=crop_photos,
         fresh=fresh,
         retire=retire_at_most if retire else None,
+        fetch=FetchLimits(private=private) if addresses else None,
         progress=on_stderr(),
     )
     kept = f", {done.unchanged} items unchanged, {done.updated} with new texts, {len(done.retired)} retired"

@@ -89,7 +89,7 @@ def _garments(frames: Iterable[MarkedFrame], file: Path) -> dict[int, tuple[str,
 def _photos(catalogue: Path | None) -> dict[str, tuple[tuple[Path, ...], str]]:
     if catalogue is None:
         return {}
-    return {item.item_id: (item.images, item.category) for item in read_catalogue(catalogue).items}
+    return {item.item_id: (item.files, item.category) for item in read_catalogue(catalogue).items}
 
 
 def _add_media(

@@ -118,7 +118,7 @@ def shown_in_any_class(seen: Seen) -> IntArray:
 
 def garment_looks(shopset: ShopSet) -> dict[int, Mapping[str, str]]:
     """Class, print and cut of each garment of a set, by instance; those that nobody described are left out."""
-    looks = {}
+    looks: dict[int, Mapping[str, str]] = {}
     for row in shopset.instances.select(["instance", "label", "attributes"]).to_pylist():
         told = json.loads(row["attributes"]) if row["attributes"] else {}
         if row["label"] >= 0 and told:

@@ -49,8 +49,8 @@ class CaseTable:
     """(N,) number of the video."""
 
     def __getitem__(self, rows: NDArray[np.bool_]) -> CaseTable:
-        return CaseTable(*(column[rows] for column in (
-            self.features, self.relation, self.weight, self.label, self.group)))  # fmt: skip
+        features, relation, weight = self.features[rows], self.relation[rows], self.weight[rows]
+        return CaseTable(features, relation, weight, self.label[rows], self.group[rows])
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -105,7 +105,7 @@ def shop_shots(shopset: ShopSet) -> list[Shot]:
     return [
         Shot(Photo(image, None, f"{shopset.id}/{item.item_id}", label_of.get(item.item_id, -1), "shop"))
         for item in read_catalogue(shopset.catalogue_path).items
-        for image in item.images
+        for image in item.files
     ]
 
 
@@ -115,7 +115,7 @@ def distractor_shots(catalogues: Sequence[Path]) -> list[Shot]:
         Shot(Photo(image, None, f"distractor {number}/{item.item_id}", -1, "shop"))
         for number, catalogue in enumerate(catalogues)
         for item in read_catalogue(catalogue).items
-        for image in item.images
+        for image in item.files
     ]
 
 

@@ -1,6 +1,7 @@
 """Catalogue -> items: a folder of photos, or a CSV, JSON Lines or Parquet table.
 
-A table needs the columns ``item_id`` and ``image`` (a path relative to the table's folder); ``category``, ``title``,
+A table needs the columns ``item_id`` and ``image`` (a path relative to the table's folder, or an address where those
+are allowed); ``category``, ``title``,
 ``url`` and ``price`` are known, every other column becomes metadata. Several rows of one item_id are several photos.
 """
 
@@ -11,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from dprnet.core.addresses import SCHEMES, is_address, joined, scheme_of
 from dprnet.core.errors import BadCatalogue, MissingFile, printable
 from dprnet.gallery import folders, tables
 from dprnet.gallery.tables import REQUIRED, CatalogueLimits
@@ -26,14 +28,19 @@ class Item:
     """One product of the catalogue."""
 
     item_id: str
-    images: tuple[Path, ...]
-    """Its photos, in the order given."""
+    images: tuple[Path | str, ...]
+    """Its photos, in the order given: paths, or addresses as text."""
     category: str = ""
     title: str = ""
     url: str = ""
     price: str = ""
     metadata: Mapping[str, str] = field(default_factory=dict)
     """Every other column, as text."""
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The photos that are files of this machine."""
+        return tuple(photo for photo in self.images if isinstance(photo, Path))
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +69,18 @@ class Catalogue:
         return len(self.items)
 
 
-def read_catalogue(path: Path | str, *, limits: CatalogueLimits | None = None) -> Catalogue:
+def read_catalogue(
+    path: Path | str, *, limits: CatalogueLimits | None = None, base: str = "", addresses: bool = False
+) -> Catalogue:
     """Read a catalogue; single bad rows are collected as problems, a catalogue that is bad as a whole is refused.
 
     A folder: every photo in it and below is an item, its item_id the relative path without the extension (photos that
     differ in nothing but the extension are photos of one item); a folder that holds ``catalogue.csv`` is that table.
     A file: CSV (comma, semicolon or tab), JSON Lines or Parquet, told apart by content.
+
+    Args:
+        base: the address of the folder that the table came from: what its photos are relative to.
+        addresses: photos may be addresses; they are fetched when they are indexed, not here.
 
     Raises:
         MissingFile: no such path, or it cannot be opened.
@@ -80,7 +93,7 @@ def read_catalogue(path: Path | str, *, limits: CatalogueLimits | None = None) -
         path /= TABLE_IN_FOLDER
     try:
         rows = folders.rows(path) if path.is_dir() else tables.rows(path, limits)
-        catalogue = _gather(path, rows, limits)
+        catalogue = _gather(path, rows, limits, base, addresses)
     except OSError as error:
         raise MissingFile(path, f"cannot be read ({error.strerror or error})") from None
     if not catalogue.items:
@@ -98,8 +111,10 @@ def _is_folder(path: Path) -> bool:
         raise MissingFile(path, f"cannot be opened ({error})") from None
 
 
-def _gather(path: Path, rows: Iterator[tables.Row | tables.BadRow], limits: CatalogueLimits) -> Catalogue:
-    base = path if path.is_dir() else path.parent
+def _gather(
+    path: Path, rows: Iterator[tables.Row | tables.BadRow], limits: CatalogueLimits, where: str, addresses: bool
+) -> Catalogue:
+    base: Path | str = where or (path if path.is_dir() else path.parent)
     items: dict[str, Item] = {}
     problems: list[Problem] = []
     left_out: set[str] = set()
@@ -109,7 +124,7 @@ def _gather(path: Path, rows: Iterator[tables.Row | tables.BadRow], limits: Cata
         if isinstance(row, tables.BadRow):
             problems.append(Problem(row.where, row.sentence))
             continue
-        fault = _fault(base, row, limits)
+        fault = _fault(base, row, limits, addresses)
         if fault:
             problems.append(Problem(row.where, fault))
             left_out.add(row.cells.get("item_id", "").strip())
@@ -118,7 +133,7 @@ def _gather(path: Path, rows: Iterator[tables.Row | tables.BadRow], limits: Cata
     return Catalogue(path, tuple(items.values()), tuple(problems), frozenset(left_out - items.keys()))
 
 
-def _fault(base: Path, row: tables.Row, limits: CatalogueLimits) -> str | None:
+def _fault(base: Path | str, row: tables.Row, limits: CatalogueLimits, addresses: bool) -> str | None:
     """What is wrong with a row, as one sentence, or None."""
     for name in REQUIRED:
         if not row.cells.get(name, "").strip():
@@ -132,7 +147,11 @@ def _fault(base: Path, row: tables.Row, limits: CatalogueLimits) -> str | None:
         if not _is_unicode(value):
             return f"column '{printable(name, 60)}' holds half a surrogate pair, which is no text"
     image = row.cells["image"]
-    if "://" in image[:20]:
+    if addresses and (is_address(image) or isinstance(base, str)):
+        if scheme_of(joined(str(base), image)) in SCHEMES:
+            return None
+        return f"image '{printable(image, 80)}': only {', '.join(f'{name}://' for name in SCHEMES)} are fetched"
+    if "://" in image[:20] or isinstance(base, str):
         shown = printable(image, 80)
         return f"image '{shown}' is an address; only files are read: save the photo beside the catalogue, give its path"
     try:
@@ -143,9 +162,9 @@ def _fault(base: Path, row: tables.Row, limits: CatalogueLimits) -> str | None:
     return None
 
 
-def _add(items: dict[str, Item], row: tables.Row, base: Path) -> list[Problem]:
+def _add(items: dict[str, Item], row: tables.Row, base: Path | str) -> list[Problem]:
     cells = row.cells
-    key, photo = cells["item_id"].strip(), base / cells["image"]
+    key, photo = cells["item_id"].strip(), _place(base, cells["image"])
     old = items.get(key)
     if old is None:
         others = {name: value for name, value in cells.items() if name not in (*REQUIRED, *DETAILS) and value}
@@ -162,6 +181,12 @@ def _add(items: dict[str, Item], row: tables.Row, base: Path) -> list[Problem]:
         for name in DETAILS
         if cells.get(name) and cells[name] != getattr(old, name)
     ]
+
+
+def _place(base: Path | str, image: str) -> Path | str:
+    if is_address(image):
+        return image
+    return joined(base, image) if isinstance(base, str) else base / image
 
 
 def _is_unicode(text: str) -> bool:

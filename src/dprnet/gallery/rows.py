@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from dprnet.core.addresses import is_address
 from dprnet.core.errors import BadCatalogue, BadVector, printable
 from dprnet.core.records import FloatArray, Match
 from dprnet.gallery.items import Item
@@ -80,10 +81,14 @@ def row_items(rows: Sequence[Mapping[str, Any]]) -> Iterator[Item]:
     for stop in range(1, len(rows) + 1):
         if stop == len(rows) or rows[stop]["item_id"] != rows[start]["item_id"]:
             first = rows[start]
-            photos = tuple(Path(row["photo"]) for row in rows[start:stop])
+            photos = tuple(_place(row["photo"]) for row in rows[start:stop])
             texts = (first["category"], first["title"], first["url"], first["price"])
             yield Item(first["item_id"], photos, *texts, metadata=json.loads(first["metadata"] or "{}"))
             start = stop
+
+
+def _place(photo: str) -> Path | str:
+    return photo if is_address(photo) else Path(photo)
 
 
 def row_match(row: Mapping[str, Any], similarity: float) -> Match:

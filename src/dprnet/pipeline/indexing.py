@@ -17,12 +17,14 @@ import numpy as np
 from dprnet.core.bundle import Bundle
 from dprnet.core.classes import COARSE_CLASSES, SOURCES
 from dprnet.core.errors import BadCatalogue, BadGallery
+from dprnet.core.fetching import FetchLimits
 from dprnet.core.images import cut_out, jpeg_bytes, shrink
 from dprnet.core.progress import SILENT, Progress
 from dprnet.core.records import FloatArray, Frame, Image
 from dprnet.detect import Detector
 from dprnet.embed.embedder import Embedder
-from dprnet.gallery import Catalogue, Gallery, Item, Problem, is_server, read_catalogue, shown
+from dprnet.gallery import Catalogue, Gallery, Item, Problem, is_server, shown
+from dprnet.gallery.remote import read_anywhere
 from dprnet.gallery.rows import metadata_json
 from dprnet.pipeline.photos import Photo, read_ahead
 from dprnet.report import safe_cell
@@ -69,6 +71,7 @@ def index_catalogue(
     crop_photos: bool = False,
     fresh: bool = False,
     retire: float | None = None,
+    fetch: FetchLimits | None = None,
     progress: Progress = SILENT,
 ) -> Indexed:
     """:func:`index` with the networks of a bundle.
@@ -80,7 +83,9 @@ def index_catalogue(
     loaded = bundle if isinstance(bundle, Bundle) else Bundle.from_pretrained(bundle)
     embedder = Embedder.from_bundle(loaded, device=device)
     detector = Detector.from_bundle(loaded, device=device) if crop_photos else None
-    return index(catalogue, gallery, embedder, detector=detector, fresh=fresh, retire=retire, progress=progress)
+    return index(
+        catalogue, gallery, embedder, detector=detector, fresh=fresh, retire=retire, fetch=fetch, progress=progress
+    )
 
 
 def index(
@@ -91,6 +96,7 @@ def index(
     detector: Detector | None = None,
     fresh: bool = False,
     retire: float | None = None,
+    fetch: FetchLimits | None = None,
     progress: Progress = SILENT,
 ) -> Indexed:
     """Put the items of a catalogue into a gallery, which is made if it is not there; items in it are replaced.
@@ -102,17 +108,19 @@ def index(
     Args:
         fresh: embed every photo again.
         retire: remove items that the catalogue has no row of, if they are at most this share of the gallery.
+        fetch: what addresses of photos (http, https, s3), and of the catalogue itself, may cost; without it none is
+            fetched, and a row that has one is a problem.
 
     Raises:
         BadCatalogue: bad as a whole, or more would be retired than allowed (nothing is then removed).
         BadGallery: the folder holds something else, or a gallery of another embedder or of photos cut otherwise.
     """
-    read = read_catalogue(Path(catalogue))
+    read = read_anywhere(catalogue, fetch)
     preparation = "whole" if detector is None else "cut"
     with _open_or_create(gallery, embedder, preparation) as store:
         held = _held(store)
         gone = _to_retire(read, held, retire, store.address)
-        work = _Indexing(store, embedder, detector, {} if fresh else held, list(read.problems))
+        work = _Indexing(store, embedder, detector, {} if fresh else held, list(read.problems), fetch)
         for _ in progress.track(work.chunks(read.items, preparation), "Indexing", len(read.items)):
             pass
         store.remove(gone)
@@ -133,6 +141,7 @@ class _Indexing:
     held: Mapping[str, list[dict[str, str]]]
     """Rows of the gallery by item."""
     problems: list[Problem]
+    fetch: FetchLimits | None = None
     photos: int = 0
     unchanged: int = 0
     updated: int = 0
@@ -142,7 +151,9 @@ class _Indexing:
         """Read, embed and store the items, a chunk at a time; then each of the chunk."""
         known = {item: {row["content"] for row in rows} for item, rows in self.held.items()}
         side = self.detector.short_side if self.detector else PHOTO_SIDE
-        for chunk in read_ahead(items, known, self.problems, preparation=preparation, short_side=side):
+        for chunk in read_ahead(
+            items, known, self.problems, preparation=preparation, short_side=side, fetch=self.fetch
+        ):
             texts: list[Item] = []
             self._changed = []
             for item, photos in chunk:

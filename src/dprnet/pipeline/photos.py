@@ -11,12 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dprnet.core.errors import DprnetError, MissingFile
+from dprnet.core.fetching import FetchLimits, fetch_bytes
 from dprnet.core.images import read_image
 from dprnet.core.records import Image
 from dprnet.gallery import Item, Problem
 
 CHUNK = 64  # ours: items a commit; enough to fill the embedder's batches, few enough to lose little
 AHEAD = 2  # ours: chunks that are read while one is embedded
+FETCHERS = 16  # ours: a server's answer is waited for, not computed
 READERS = 4  # ours: decoding lets go of Python's lock, so threads use what the networks leave free
 CONTENT_CHARS = 32  # ours: 128 bits of a SHA-256
 
@@ -25,7 +27,7 @@ CONTENT_CHARS = 32  # ours: 128 bits of a SHA-256
 class Photo:
     """One photo of an item."""
 
-    path: Path
+    path: Path | str
     content: str
     """Hash of the file and of what is done to it before embedding."""
     image: Image | None
@@ -39,6 +41,7 @@ def read_ahead(
     *,
     preparation: str,
     short_side: int,
+    fetch: FetchLimits | None = None,
 ) -> Iterator[list[tuple[Item, list[Photo]]]]:
     """Chunks of items with the photos that could be read, in order; those that could not be are problems.
 
@@ -46,16 +49,18 @@ def read_ahead(
 
     Args:
         known: by item, the contents that need no decoding.
+        fetch: what the photos that are addresses may cost.
     """
     source = iter(items)
     waiting: deque[list[tuple[Item, list[Future[Photo]]]]] = deque()
-    with ThreadPoolExecutor(READERS, thread_name_prefix="photos") as pool:
+    remote = any(isinstance(photo, str) for item in items for photo in item.images)
+    with ThreadPoolExecutor(FETCHERS if remote else READERS, thread_name_prefix="photos") as pool:
         try:
             while True:
                 while len(waiting) <= AHEAD and (chunk := list(itertools.islice(source, CHUNK))):
                     waiting.append(
                         [
-                            (item, [pool.submit(_read, p, known.get(item.item_id, ()), preparation, short_side)
+                            (item, [pool.submit(_read, p, known.get(item.item_id, ()), preparation, short_side, fetch)
                                     for p in item.images])
                             for item in chunk
                         ]
@@ -79,7 +84,15 @@ def _done(item: Item, photos: Sequence[Future[Photo]], problems: list[Problem]) 
     return read
 
 
-def _read(path: Path, known: Collection[str], preparation: str, short_side: int) -> Photo:
+def _read(
+    path: Path | str, known: Collection[str], preparation: str, short_side: int, fetch: FetchLimits | None
+) -> Photo:
+    if isinstance(path, str):
+        data = fetch_bytes(path, fetch)
+        content = hashlib.sha256(data + preparation.encode()).hexdigest()[:CONTENT_CHARS]
+        return Photo(
+            path, content, None if content in known else read_image(data, short_side=short_side, name=path).image
+        )
     try:
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256")

@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-import ipaddress
 import socket
 from collections.abc import Collection
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from dprnet.core.addresses import is_public
 from dprnet.core.errors import BadRecipe, printable
 
 MAX_CHARS = 2000  # ours: what browsers and proxies take
 PORTS = {"http": 80, "https": 443}
-
-_INSIDE = (  # IPv6 networks whose addresses hold an IPv4 address, and where in them it begins
-    (ipaddress.IPv6Network("::ffff:0:0/96"), 0),
-    (ipaddress.IPv6Network("::/96"), 0),
-    (ipaddress.IPv6Network("64:ff9b::/96"), 0),
-    (ipaddress.IPv6Network("2002::/16"), 80),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,20 +63,6 @@ def look_up(address: str, allowed: Collection[str] = ()) -> Place:
                 raise BadRecipe(shown, sentence, reason="webhook_refused")
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     return Place(parts.scheme, host, port, ips[0], target)
-
-
-def is_public(ip: str) -> bool:
-    """Whether an address is one of the public internet, also by the IPv4 address that it may hold.
-
-    >>> [is_public(ip) for ip in ("1.1.1.1", "127.0.0.1", "10.0.0.1", "169.254.169.254", "::ffff:10.0.0.1", "fe80::1")]
-    [True, False, False, False, False, False]
-    """
-    found = ipaddress.ip_address(ip.partition("%")[0])
-    if isinstance(found, ipaddress.IPv6Address):
-        for network, bit in _INSIDE:
-            if found in network:
-                return is_public(str(ipaddress.IPv4Address((int(found) >> bit) & 0xFFFFFFFF)))
-    return found.is_global and not found.is_multicast
 
 
 def _ips(host: str, port: int, shown: str) -> list[str]:

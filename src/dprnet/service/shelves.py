@@ -219,7 +219,7 @@ class Shelves:
             self._forget(name, paths)
             raise
         if old is not None:
-            self._forget(name, old.images)
+            self._forget(name, old.files)
         return item
 
     def remove(self, name: str, item_id: str) -> None:
@@ -231,7 +231,7 @@ class Shelves:
         item = self.find(name, item_id)
         with self.gallery(name) as found:
             found.remove([item_id])
-        self._forget(name, item.images)
+        self._forget(name, item.files)
 
     def close(self) -> None:
         """Let go of all."""
