@@ -14,7 +14,7 @@ from dprnet.core.images import read_image
 from dprnet.data.labelled import Photo
 from dprnet.embed.model import EmbedderConfig, EmbedderNetwork
 from dprnet.evaluate.photo_sets import LoadedSets
-from dprnet.evaluate.photo_sheets import chosen_rows, figure7, figure8, overlaid, search_with
+from dprnet.evaluate.photo_sheets import chosen_rows, figure7, figure8, overlaid, search_with, without_ground
 from dprnet.train.photos import PhotoCache, Shot
 
 SHADES = {"a": (250, 20, 20), "b": (20, 250, 20), "c": (20, 20, 250), "d": (230, 230, 20), "e": (20, 230, 230)}
@@ -67,3 +67,16 @@ def test_a_map_lies_over_its_image():
     made = overlaid(image, np.array([[0.0, 1.0]], np.float32))
     np.testing.assert_array_equal(made[0, 0], (0.45 * 100 + 0.55 * np.array([13, 8, 135])).astype(np.uint8))
     np.testing.assert_array_equal(made[0, 3], (0.45 * 100 + 0.55 * np.array([240, 249, 33])).astype(np.uint8))
+
+
+def test_a_map_is_stretched_over_the_photo_without_its_ground():
+    square = np.full((8, 8, 3), 255, np.uint8)
+    square[:, 2:6] = 100
+    inside = without_ground(square)
+    assert inside == (slice(0, 8), slice(2, 6))
+    strength = np.tile(np.linspace(0.8, 1.0, 8, dtype=np.float32), (8, 1))
+    made = overlaid(square, strength, inside)
+    assert made.shape == (8, 4, 3)
+    np.testing.assert_array_equal(made[0, 0], (0.45 * 100 + 0.55 * np.array([13, 8, 135])).astype(np.uint8))
+    np.testing.assert_array_equal(made[0, -1], (0.45 * 100 + 0.55 * np.array([240, 249, 33])).astype(np.uint8))
+    assert without_ground(np.full((4, 4, 3), 255, np.uint8)) == (slice(0, 4), slice(0, 4))

@@ -15,6 +15,7 @@ from dprnet.core.errors import BadVideo
 from dprnet.core.images import jpeg_bytes
 from dprnet.data.labelled import Photo
 from dprnet.data.shopset import ShopSet
+from dprnet.evaluate import retrieval_runs
 from dprnet.evaluate.leaks import splits_of
 from dprnet.evaluate.photo_protocols import protocols_of
 from dprnet.evaluate.retrieval_runs import describe_shots, embedder_named, evaluate_task, measure_retrieval, set_tasks
@@ -49,14 +50,15 @@ def test_the_best_view_of_a_video_is_asked_for_among_distractors(square_set, sma
     (task,) = set_tasks(ShopSet.open(square_set), [small_catalogue])
     assert [shot.frame for shot in task.queries] == [7, 7]
     assert len(task.gallery) == 3 + 7  # the small catalogue has six items, one of them with two photos
-    found = evaluate_task(mean_colour, replace(task, gallery=task.gallery[:3]))
+    (found,) = evaluate_task([mean_colour], replace(task, gallery=task.gallery[:3]))
     assert (found.queries, found.gallery_items, found.recall[1].value) == (2, 3, 1.0)
-    more = evaluate_task(mean_colour, task)
+    more, dark = evaluate_task([mean_colour, lambda images: -mean_colour(images)], task)
+    assert dark.ranks == more.ranks  # the same angles
     assert more.gallery_items == 9
     assert more.recall[5].value <= found.recall[5].value == 1.0
 
 
-def test_shots_are_described_in_their_order(square_set, small_catalogue):
+def test_shots_are_described_in_their_order(square_set, small_catalogue, monkeypatch):
     video = ShopSet.open(square_set).video_path("first")
     red = (4.0 * 9, 30.0, 4.0 * 9 + 40, 90.0)
     ground = (100.0, 0.0, 160.0, 20.0)
@@ -66,13 +68,14 @@ def test_shots_are_described_in_their_order(square_set, small_catalogue):
         Shot(Photo(video, ground, "c", 0, "video"), 0),
         Shot(Photo(video, red, "d", 0, "video"), 9),
     ]
-    found = describe_shots(mean_colour, shots)
+    monkeypatch.setattr(retrieval_runs, "AT_ONCE", 3)
+    (found,) = describe_shots([mean_colour], shots)
     np.testing.assert_array_equal(found[0], found[3])
     assert found[0].argmax() == 0
     assert found[1].argmax() == 1
     assert found[2].argmax() == 2
     with pytest.raises(BadVideo, match="frame 99 is not in the video"):
-        describe_shots(mean_colour, [replace(shots[0], frame=99)])
+        describe_shots([mean_colour], [replace(shots[0], frame=99)])
 
 
 def test_any_model_stands_in(square_set):

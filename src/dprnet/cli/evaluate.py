@@ -117,6 +117,21 @@ def picking(
     _tell(measure_picking(loaded, data, every=every, cache=cache, device=device, progress=on_stderr()), out)
 
 
+@app.command()
+def clips(
+    videos: Annotated[Path, typer.Argument(help="Folder of the annotated clips (DPRNET_DATA/videos).")],
+    bundle: BundleOption = "tiny", out: Out = None, cache: CacheOption = None, device: DeviceOption = "cpu",
+    sheet: Annotated[Path | None, typer.Option("--sheet", help="Picture (PNG) of views with their scores.")] = None,
+) -> None:  # fmt: skip
+    """R_pick, R_duplication and R_optimal on real people: ten short clips whose garments were annotated by eye."""
+    from dprnet.core.bundle import Bundle
+    from dprnet.core.progress import on_stderr
+    from dprnet.evaluate.clips import measure_clips
+
+    loaded = Bundle.from_pretrained(bundle)
+    _tell(measure_clips(loaded, videos, sheet=sheet, device=device, cache=cache, progress=on_stderr()), out)
+
+
 @app.command("video-to-shop")
 def video_to_shop(
     data: DataArgument, bundle: BundleOption = "tiny", every: EveryOption = "0.5s", out: Out = None,

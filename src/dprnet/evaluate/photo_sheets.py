@@ -13,7 +13,7 @@ from torch.nn import functional
 from dprnet.core.bundle import Bundle
 from dprnet.core.config import parse_settings
 from dprnet.core.progress import SILENT, Progress
-from dprnet.core.records import FloatArray, Image, IntArray
+from dprnet.core.records import BoolArray, FloatArray, Image, IntArray
 from dprnet.embed.attention import attention
 from dprnet.embed.embedder import as_batch, load_weights
 from dprnet.embed.model import EmbedderConfig, EmbedderNetwork
@@ -24,6 +24,8 @@ from dprnet.train.photos import PhotoCache
 
 FIRST = 5  # paper, figure 7
 ROWS = 6  # ours: half of them found, half not
+GROUND = 250  # ours: darker pixels belong to a photo; JPEG and scaling leave white not quite white
+SQUARE = 1.95  # inches: a square picture and a line of text
 BATCH = 64
 HOT = np.array([[13, 8, 135], [156, 23, 158], [237, 121, 83], [240, 249, 33]], np.float32)
 """Corners of a dark-to-bright scale that people with colour blindness can read."""
@@ -92,7 +94,7 @@ def figure7(searched: Searched, out: Path) -> Artefact:
         title="The five photos found first",
         published="Examples: most garments are found; occluded, badly seen and cropped queries fail.",
         claims=(_failures(searched, first),),
-        pictures=(sheet(cells, titles, out / "figure7.png"),),
+        pictures=(sheet(cells, titles, out / "figure7.png", row_height=SQUARE),),
         notes=("A frame marks a right photo; below each its cosine with the query. Half of the rows are failures.",),
         figures={"rows": [_names(searched, row) for row in rows], "right_first": float(np.mean(first))},
     )
@@ -109,18 +111,20 @@ def figure8(searched: Searched, out: Path) -> Artefact:
     cells = []
     for place, row in enumerate(rows):
         photo = searched.cache.images[picked[place]]
-        shown = [(photo, "query", False)]
-        shown += [(overlaid(photo, maps[place].cpu().numpy()), name, False) for name, maps in kinds.items()]
+        inside = without_ground(photo)
+        shown = [(photo[inside], "query", False)]
+        shown += [(overlaid(photo, maps[place].cpu().numpy(), inside), name, False) for name, maps in kinds.items()]
         shown.append((searched.cache.images[searched.found[row, 0]], "found first", searched.right(row)[0]))
         cells.append(shown)
     return Artefact(
         name="figure8",
         title="Where the embedder looks",
         published="Attention maps: the network looks at what tells garments apart, such as pattern, text and texture.",
-        pictures=(sheet(cells, [""] * len(cells), out / "figure8.png"),),
+        pictures=(sheet(cells, [""] * len(cells), out / "figure8.png", row_height=SQUARE),),
         notes=(
             "features: the length of each cell's features in the last map. similarity: Grad-CAM of the cosine with the "
-            "photo found first. How the paper made its maps is not stated. Colours are counted beside this map.",
+            "photo found first. Each map is stretched over its photo, dark to bright. How the paper made its maps is "
+            "not stated. Colours are counted beside this map.",
         ),
         figures={"rows": [_names(searched, row) for row in rows]}
         | {name: [maps[place].cpu().tolist() for place in range(len(rows))] for name, maps in kinds.items()},
@@ -136,11 +140,27 @@ def chosen_rows(searched: Searched, most: int) -> list[int]:
     return [*_evenly(right, most - failures), *_evenly(wrong, failures)]
 
 
-def overlaid(image: Image, strength: FloatArray) -> Image:
-    """An image (H, W, 3) with a map (h, w) in [0, 1] laid over it, dark where nothing is looked at."""
+def without_ground(square: Image) -> tuple[slice, slice]:
+    """Rows and columns of a square (S, S, 3) without the plain white beside a photo that is no square."""
+    told: BoolArray = np.any(square < GROUND, axis=2)
+    rows, columns = np.flatnonzero(told.any(axis=1)), np.flatnonzero(told.any(axis=0))
+    if not len(rows):
+        return slice(0, square.shape[0]), slice(0, square.shape[1])
+    return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
+
+
+def overlaid(image: Image, strength: FloatArray, inside: tuple[slice, slice] | None = None) -> Image:
+    """A part of an image (H, W, 3) with a map (h, w) laid over it, dark where the part is looked at least.
+
+    Without ``inside``, the whole. The map is stretched over the part: white ground beside a photo would else outshine
+    what differs within it.
+    """
     height, width = image.shape[:2]
     cells = torch.from_numpy(np.asarray(strength, np.float32))[None, None]
     fine = functional.interpolate(cells, size=(height, width), mode="bilinear")[0, 0].clamp(0, 1).numpy()
+    if inside is not None:
+        image, fine = image[inside], fine[inside]
+        fine = (fine - fine.min()) / max(float(fine.max() - fine.min()), 1e-6)
     place = fine * (len(HOT) - 1)
     low = np.minimum(place.astype(int), len(HOT) - 2)
     part = (place - low)[..., None]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -31,6 +32,8 @@ from dprnet.evaluate.retrieval import (
     luma_figures,
 )
 from dprnet.train.photos import Shot
+
+AT_ONCE = 128  # ours: photos in memory
 
 Figures = RetrievalFigures | DeepFashion2Figures
 
@@ -100,10 +103,11 @@ def measure_retrieval(
     weights = weights if weights.is_file() else Path(os.path.expandvars(WEIGHTS))
     describers: list[Describe] = [embedder, *([Floor(weights)] if weights.is_file() else [])]
     if not (data / META).is_file():
-        found = [luma_figures(describe, data, split) for describe in describers]
+        found: list[tuple[RetrievalFigures, ...]] = [luma_figures(describe, data, split) for describe in describers]
     else:
         tasks = set_tasks(ShopSet.open(data), distractors)
-        found = [tuple(evaluate_task(describe, task, progress) for task in tasks) for describe in describers]
+        each = [evaluate_task(describers, task, progress) for task in tasks]
+        found = list(zip(*each, strict=True))
     if len(found) == 1:
         return found[0]
     ours, floor = found
@@ -132,8 +136,10 @@ def set_tasks(shopset: ShopSet, distractors: Sequence[Path] = ()) -> list[PhotoS
     return tasks
 
 
-def evaluate_task(describe: Describe, task: PhotoSet, progress: Progress = SILENT) -> RetrievalFigures:
-    """Search every query of a task in its gallery; photos are read one after another, never all at once.
+def evaluate_task(
+    describers: Sequence[Describe], task: PhotoSet, progress: Progress = SILENT
+) -> tuple[RetrievalFigures, ...]:
+    """Search every query of a task in its gallery, once with each describer.
 
     Raises:
         BadDataset: no query or no gallery photo.
@@ -141,18 +147,27 @@ def evaluate_task(describe: Describe, task: PhotoSet, progress: Progress = SILEN
     """
     if not task.queries or not task.gallery:
         raise BadDataset(task.name, f"{len(task.queries)} queries and {len(task.gallery)} photos; both are needed")
-    asked, shop = (describe_shots(describe, shots, progress) for shots in (task.queries, task.gallery))
+    asked, shop = (describe_shots(describers, shots, progress) for shots in (task.queries, task.gallery))
     queries, gallery = ([shot.photo for shot in shots] for shots in (task.queries, task.gallery))
-    return figures_of(asked @ shop.T, queries, gallery, name=task.name)
+    return tuple(figures_of(a @ b.T, queries, gallery, name=task.name) for a, b in zip(asked, shop, strict=True))
 
 
-def describe_shots(describe: Describe, shots: Sequence[Shot], progress: Progress = SILENT) -> FloatArray:
-    """Vectors of shots, (N, D) in their order; each video is decoded once."""
+def describe_shots(
+    describers: Sequence[Describe], shots: Sequence[Shot], progress: Progress = SILENT
+) -> list[FloatArray]:
+    """Vectors of shots by each describer, (N, D) in their order; each is read once, and few are in memory at a time."""
     order: list[int] = []
-    shown = progress.track(_pixels(shots, order), "photos", len(shots))
-    vectors = describe(shown)
-    found = np.empty_like(vectors)
-    found[order] = vectors
+    parts: list[list[FloatArray]] = [[] for _ in describers]
+    source = iter(progress.track(_pixels(shots, order), "photos", len(shots)))
+    while taken := list(itertools.islice(source, AT_ONCE)):
+        for part, describe in zip(parts, describers, strict=True):
+            part.append(describe(taken))
+    found = []
+    for part in parts:
+        vectors = np.concatenate(part)
+        ordered = np.empty_like(vectors)
+        ordered[order] = vectors
+        found.append(ordered)
     return found
 
 

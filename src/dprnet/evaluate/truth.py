@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dprnet.core.records import BoolArray, Detections, FloatArray, IntArray
 from dprnet.data.shopset import ShopSet
@@ -16,6 +18,8 @@ from dprnet.evaluate.pick_counts import true_quality
 
 VISIBLE_S = 0.5  # ours: an instance counts when it is visible for at least half a second ...
 SMALLEST_PX = 32  # ours: ... with boxes whose shorter side is at least this long
+OCCLUDED_OF = (0.1, 0.35, 0.75)  # ours: fraction where only the class is labelled: the middle of slight, medium, heavy
+CUT_OFF_OF = (0.0, 0.3)  # ours: of whole and cropped
 FRAME_S = 0.04  # used where a video has too few annotated frames to tell its own
 
 
@@ -31,7 +35,9 @@ class VideoTruth:
     label: IntArray
     frontal: BoolArray
     occluded: FloatArray
+    """Covered fraction; of a view with a class alone the middle of the class; NaN where nobody said."""
     cut_off: FloatArray
+    """Fraction outside the frame, likewise."""
     items: Mapping[int, str | None] = field(default_factory=dict)
     """The catalogue item of each instance, or None where the shop has none."""
     also: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
@@ -116,14 +122,25 @@ def video_truths(shopset: ShopSet, names: tuple[str, ...] | None = None) -> list
                 instance=columns["instance"][rows].astype(np.int64),
                 label=labels[rows],
                 frontal=columns["frontal"][rows].astype(bool),
-                occluded=columns["occluded"][rows].astype(np.float32),
-                cut_off=columns["cut_off"][rows].astype(np.float32),
+                occluded=_fraction(columns["occluded"][rows], columns["occlusion"][rows], OCCLUDED_OF),
+                cut_off=_fraction(columns["cut_off"][rows], columns["crop"][rows], CUT_OFF_OF),
                 items=items[name],
                 also=also[name],
                 ignored_frame=ignored["frame_index"].to_numpy()[places].astype(np.int64),
                 ignored_xyxy=regions[places],
             )
         )
+    return found
+
+
+def _fraction(known: NDArray[Any], label: NDArray[Any], of: Sequence[float]) -> FloatArray:
+    """The fraction where it is known, else that of the class, else NaN.
+
+    >>> _fraction(np.array([0.4, np.nan, np.nan]), np.array([0, 1, -1]), (0.1, 0.35, 0.75))
+    array([0.4 , 0.35,  nan], dtype=float32)
+    """
+    by_class = np.array([*of, np.nan], np.float32)[np.where(label < 0, len(of), label).astype(np.int64)]
+    found: FloatArray = np.where(np.isfinite(known), known, by_class).astype(np.float32)
     return found
 
 

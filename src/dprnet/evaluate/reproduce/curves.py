@@ -79,10 +79,15 @@ def bars(axis: Axes, rows: Mapping[str, Interval], label: str, first: str = "") 
     axis.grid(axis="x", alpha=0.3)
 
 
-def sheet(rows: Sequence[Sequence[tuple[Image, str, bool]]], titles: Sequence[str], path: Path) -> str:
-    """Rows of pictures with a few lines of text below each; a marked one has a frame. Its file name."""
+def sheet(
+    rows: Sequence[Sequence[tuple[Image, str, bool]]], titles: Sequence[str], path: Path, *, row_height: float = 2.6
+) -> str:
+    """Rows of pictures with a few lines of text below each; a marked one has a frame. Its file name.
+
+    ``row_height`` is in inches, a column has 1.75.
+    """
     columns = max((len(row) for row in rows), default=1)
-    figure = new_figure(1.75 * columns, max(2.6 * len(rows), 1.0))
+    figure = new_figure(1.75 * columns, max(row_height * len(rows), 1.0))
     axes: Any = figure.subplots(max(len(rows), 1), columns, squeeze=False)
     for axis in axes.ravel():
         axis.set_axis_off()
