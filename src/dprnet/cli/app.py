@@ -28,6 +28,7 @@ from dprnet.cli import (
     search,
     serve,
     train,
+    watch,
     world,
 )
 from dprnet.core.errors import DprnetError
@@ -51,6 +52,7 @@ app.add_typer(gallery.app, name="gallery")
 app.command("check")(check.check)
 app.command("export")(export.export)
 app.command("serve")(serve.serve)
+app.command("watch")(watch.watch)
 app.add_typer(train.app, name="train")
 app.add_typer(evaluate.app, name="evaluate")
 app.add_typer(calibrate.app, name="calibrate")
