@@ -64,3 +64,26 @@ def test_a_drawing_shows_the_box_in_the_colour_of_its_class():
     colour = tuple(int(COLOURS[2][at : at + 2], 16) for at in (1, 3, 5))
     assert tuple(picture[279, 200]) == colour  # on the lower edge: y 700 of 960 in 384 rows
     assert (image == 255).all()
+
+
+def test_a_training_shows_its_detections(deepfashion2, random_bundle, tmp_path):
+    pytest.importorskip("tensorboard", reason="pictures need the extra 'train'")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    from dprnet.train.detector import DetectorRecipe, train_detector
+    from dprnet.train.examples import DataSource
+
+    settings = dict(Bundle.from_pretrained(random_bundle).settings("detector"))
+    recipe = DetectorRecipe(
+        data=(DataSource(kind="deepfashion2", path=str(deepfashion2)),),
+        network=DetectorConfig.model_validate(settings),
+        steps=1, batch=1, warmup=1, device="cpu", workers=0, log_every=1, average=0.5,
+    )  # fmt: skip
+    train_detector(recipe, tmp_path)
+    boards = EventAccumulator(str(tmp_path / "boards"), size_guidance={"images": 0})
+    boards.Reload()
+    names = boards.Tags()["images"]
+    assert len(names) == 6
+    assert all(name.startswith("detections/") for name in names)
+    assert boards.Images(names[0])[0].step == 1
+    assert (boards.Images(names[0])[0].width, boards.Images(names[0])[0].height) == (64, 96)

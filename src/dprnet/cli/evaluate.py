@@ -24,10 +24,12 @@ def detection(
 ) -> None:  # fmt: skip
     """Average precision and the three scores, on single images."""
     from dprnet.core.bundle import Bundle
+    from dprnet.core.progress import on_stderr
     from dprnet.evaluate.detection.plots import plot_branches
     from dprnet.evaluate.measure import measure_detection
 
-    figures = measure_detection(Bundle.from_pretrained(bundle), data, split=split, device=device)
+    loaded = Bundle.from_pretrained(bundle)
+    figures = measure_detection(loaded, data, split=split, device=device, progress=on_stderr())
     if plot is not None:
         plot_branches(figures, plot)
     _tell(figures, out)

@@ -35,6 +35,7 @@ from dprnet.evaluate.detection.instances import (
     instance_branch,
     showing,
 )
+from dprnet.evaluate.detection.videos import evaluate_videos
 from dprnet.evaluate.floors import WEIGHTS, Floor
 from dprnet.evaluate.matching import evaluate_matching, remembered
 from dprnet.evaluate.picking import PickingFigures, evaluate_picking
@@ -47,13 +48,18 @@ from dprnet.pick import PickConfig
 from dprnet.pipeline import index
 
 
-def measure_detection(bundle: Bundle, data: Path, *, split: str = "test", device: str = "cpu") -> DetectionFigures:
-    """Average precision and the scoring branches, on the stills of a set or on a split of the street photos.
+def measure_detection(
+    bundle: Bundle, data: Path, *, split: str = "test", device: str = "cpu", progress: Progress = SILENT
+) -> DetectionFigures:
+    """Average precision and the scoring branches, on the stills of a set (of one without any on frames of its videos,
+    one a second), or on a split of the street photos.
 
     Beside the street photos also front against back on the shop photos of that split, where they are at hand.
     """
-    images = labelled_images(data, split)
     detector = Detector.from_bundle(bundle, device=device)
+    if (data / META).is_file() and not len((shopset := ShopSet.open(data)).still_frames):
+        return evaluate_videos(detector, shopset, progress=progress)
+    images = labelled_images(data, split)
     figures = evaluate_detection(detector, images)
     if (data / META).is_file() or not (data / "luma").is_dir():
         return figures

@@ -42,6 +42,7 @@ from dprnet.train.runs import (
     read_checkpoint,
     unpack,
 )
+from dprnet.train.watch import Watch
 
 logger = logging.getLogger(__name__)
 
@@ -110,6 +111,7 @@ def train_detector(recipe: DetectorRecipe, out: Path, resume: bool = True, progr
     module, optimizer = fabric.setup(network, optimizer)
     module.mark_forward_method("losses")
     average.state = {name: value.to(fabric.device) for name, value in average.state.items()}
+    run.watch = Watch(config, images, average)
     loader = _loader(
         images, chances, recipe, Steps(run.step, recipe.steps, recipe.batch, fabric.global_rank, fabric.world_size)
     )
