@@ -26,6 +26,8 @@ class BatchConfig(Settings):
     item_mb: int = Field(default=8192, ge=64)  # ours: memory a worker may hold
     attempts: int = Field(default=2, ge=1)  # ours: a worker may die of something else than its video
     block: int = Field(default=64, ge=1)  # ours: videos a Parquet file
+    video_bytes: int = Field(default=4 << 30, gt=0)  # ours: of a video that is fetched; some hours of a phone's
+    private: bool = False  # ours: fetch also from hosts that are not on the public internet
     start_s: float = Field(default=600.0, gt=0)  # ours: seconds a worker may take to load its networks
 
     def matters(self) -> dict[str, object]:

@@ -15,7 +15,7 @@ import csv
 import fcntl
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Self
 
@@ -37,23 +37,30 @@ Row = dict[str, Any]
 class Ledger:
     """The results in a folder; one process at a time."""
 
-    def __init__(self, folder: Path, depends: Mapping[str, object], block: int) -> None:
+    def __init__(
+        self, folder: Path, depends: Mapping[str, object], block: int, made: Callable[[], None] | None = None
+    ) -> None:
         """Open or begin.
+
+        Args:
+            made: called after every block.
 
         Raises:
             BadRecipe: the folder holds a run of other settings, bundle or gallery, or another process works in it.
             BadReport: what it holds is damaged.
         """
         self.folder = folder
-        self._block = block
+        self._block, self._made = block, made
         folder.mkdir(parents=True, exist_ok=True)
         self._lock = _locked(folder / LOCK)
         _same_run(folder / RUN, depends)
         (folder / RESULTS).mkdir(exist_ok=True)
         self.status: dict[str, tuple[str, str]] = {}
         """Status and reason of every video by its content."""
+        self.contents: dict[tuple[str, str], str] = {}
+        """Content of every object of a store by address and version, so that what is done is not fetched again."""
         for path in sorted((folder / RESULTS).glob("part-*.parquet")):
-            self._learn(_read(path, ["sha256", "status", "reason"]).to_pylist())
+            self._learn(_read(path, ["sha256", "status", "reason", "path", "version"]).to_pylist())
         stored = set(self.status)
         self._rows = [row for row in _journal(folder / JOURNAL) if row["sha256"] not in stored or row["again"]]
         self._learn(self._rows)
@@ -99,6 +106,8 @@ class Ledger:
             partial.unlink(missing_ok=True)
             raise NoSpace(path, f"a block cannot be written ({error.strerror or error}); run again with room") from None
         self._rows = []
+        if self._made is not None:
+            self._made()
 
     def close(self, *, whole: bool = True) -> None:
         """Let go of the folder; ``whole`` also moves the rest of the journal into a block and lists the bad videos."""
@@ -118,6 +127,9 @@ class Ledger:
 
     def _learn(self, rows: list[Row]) -> None:
         self.status.update({row["sha256"]: (row["status"], row["reason"]) for row in rows})
+        self.contents.update(
+            {(row["path"], row["version"]): row["sha256"] for row in rows if row.get("version")},
+        )
 
 
 def row_schema() -> pa.Schema:
@@ -130,7 +142,7 @@ def row_schema() -> pa.Schema:
     match = {"rank": whole, "item_id": text, "similarity": real, "photo": text, "decision": text, "probability": real}
     facts = {"path": text, "sha256": text, "status": text, "reason": text, "note": text, "attempts": whole}
     costs = {"seconds": real, "duration_s": real, "frames": whole, "bundle": text, "gallery": text}
-    more = {"garments": whole, "picked": whole, "report": text, "again": pa.bool_()}
+    more = {"garments": whole, "picked": whole, "report": text, "again": pa.bool_(), "version": text}
     return pa.schema({**facts, **costs, **more, "found": pa.list_(pa.struct({**seen, **best, **match}))})
 
 
@@ -153,7 +165,12 @@ def _read(path: Path, columns: list[str] | None = None) -> pa.Table:
     import pyarrow.parquet as pq
 
     try:
-        return pq.ParquetFile(path).read(columns)
+        wanted = columns or row_schema().names
+        file = pq.ParquetFile(path)
+        table = file.read([name for name in wanted if name in file.schema_arrow.names])
+        for name in set(wanted) - set(table.column_names):  # a block of before there was that column
+            table = table.append_column(name, pa.nulls(len(table), row_schema().field(name).type))
+        return table.select(wanted)
     except (pa.ArrowException, OSError) as error:
         raise BadReport(path, f"damaged ({type(error).__name__}); delete it, and its videos are done again") from None
 

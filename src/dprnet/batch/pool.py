@@ -17,6 +17,7 @@ from typing import Any
 
 from dprnet.batch.config import BatchConfig
 from dprnet.batch.ledger import Row
+from dprnet.batch.videos import Local, Video
 from dprnet.batch.worker import work
 from dprnet.core.errors import BadRecipe
 
@@ -31,9 +32,21 @@ Trouble = tuple[str, str]
 class Task:
     """A video to search."""
 
-    video: Path
-    content: str
+    video: Video
+    """A file, or the address that it was fetched from."""
+    local: Local
+    version: str = ""
     attempts: int = 0
+
+    @property
+    def content(self) -> str:
+        """SHA-256 of its bytes."""
+        return self.local.content
+
+    def forget(self) -> None:
+        """Let go of what was fetched."""
+        if self.local.borrowed:
+            self.local.path.unlink(missing_ok=True)
 
 
 @dataclass(slots=True, eq=False)
@@ -66,13 +79,15 @@ class Crew:
                 worker.task, worker.since = waiting.popleft(), time.monotonic()
                 worker.task.attempts += 1
                 with contextlib.suppress(OSError):  # it died just now: the next look tells
-                    worker.connection.send((str(worker.task.video), worker.task.content))
+                    worker.connection.send((str(worker.task.local.path), worker.task.content, str(worker.task.video)))
         starting = sum(not worker.ready for worker in self._workers)
         if len(waiting) > starting and len(self._workers) < self._config.workers:
             self._workers.append(self._start())
 
     def look(self, seconds: float) -> Iterator[tuple[Task, Row | None, Trouble]]:
         """Wait a little; then the videos that are done, with their row, and those that failed, with the trouble."""
+        if not self._workers:
+            time.sleep(seconds)
         by_handle: dict[Any, _Worker] = {worker.connection: worker for worker in self._workers}
         for handle in wait(list(by_handle), seconds) if by_handle else ():
             worker = by_handle[handle]

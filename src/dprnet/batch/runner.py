@@ -2,25 +2,34 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
+import shutil
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from dprnet.batch.ahead import Ahead
 from dprnet.batch.config import BatchConfig
 from dprnet.batch.ledger import BAD, Ledger, Row
+from dprnet.batch.mirror import Mirror
 from dprnet.batch.pool import Crew, Task
-from dprnet.batch.videos import content_of
+from dprnet.batch.videos import Video, brought_here, version_of
 from dprnet.batch.worker import empty_row, load, search
+from dprnet.core.addresses import is_address
 from dprnet.core.bundle import Bundle
-from dprnet.core.errors import MissingFile, printable
+from dprnet.core.errors import DprnetError, printable
+from dprnet.core.fetching import FetchLimits
 from dprnet.core.progress import SILENT, Progress
 from dprnet.gallery import Gallery, shown
 
 log = logging.getLogger(__name__)
 
+FETCHED = "fetched"
+FETCH_ATTEMPTS = 4  # ours: half a minute of a store that does not answer costs no video
+WORK = "dprnet-batch"
 POLL_S = 0.2  # ours: how often limits are looked at
 
 
@@ -38,10 +47,11 @@ class Outcome:
 
 
 def run_batch(
-    videos: Sequence[Path],
-    out: Path,
+    videos: Sequence[Video],
+    out: Path | str,
     config: BatchConfig,
     *,
+    work: Path | None = None,
     again: bool = False,
     progress: Progress = SILENT,
 ) -> Outcome:
@@ -50,6 +60,8 @@ def run_batch(
     A result belongs to a video's content, to the settings and to the bundle: a copy of a video is not searched again.
 
     Args:
+        out: a folder, or ``s3://BUCKET/PREFIX``: every block is put there as it is made.
+        work: the folder of work of a run whose results go to an address; made from its name if not given.
         again: also search those again that failed or were put into quarantine.
 
     Raises:
@@ -62,8 +74,13 @@ def run_batch(
     if config.gallery:
         Gallery.open(config.gallery, embedder=bundle.embedder_identity).close()
     depends = config.matters() | {"bundle": bundle.identity, "gallery": shown(config.gallery)}
-    with Ledger(out, depends, config.block) as ledger:
-        tasks = _Tasks(videos, ledger, again)
+    folder, mirror = _places(out, work)
+    if mirror is not None:
+        mirror.pull()
+    with Ledger(folder, depends, config.block, mirror.push if mirror is not None else None) as ledger:
+        if mirror is not None:
+            mirror.begin()
+        tasks = _Tasks(videos, ledger, again, config)
         rows = _here(tasks, config) if config.workers == 0 else _crew(tasks, config)
         searched, bad = 0, []
         for row in progress.track(rows, "Searching videos", len(videos)):
@@ -73,68 +90,99 @@ def run_batch(
             ledger.add(row)
             if row["status"] in BAD:
                 bad.append((row["path"], row["reason"]))
-        return Outcome(out, searched, tasks.already, tuple(bad))
+        outcome = Outcome(folder, searched, tasks.already, tuple(bad))
+    if mirror is not None:
+        mirror.finish()
+    return outcome
+
+
+def _places(out: Path | str, work: Path | None) -> tuple[Path, Mirror | None]:
+    """The folder of work, and the address that its results go to."""
+    if not (isinstance(out, str) and is_address(out)):
+        return Path(out), None
+    folder = work or Path(WORK) / hashlib.sha256(out.rstrip("/").encode()).hexdigest()[:12]
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder, Mirror(folder, out)
 
 
 class _Tasks:
     """The videos that have no result yet, each content once; their bytes are read when their turn comes."""
 
-    def __init__(self, videos: Sequence[Path], ledger: Ledger, again: bool) -> None:
+    def __init__(self, videos: Sequence[Video], ledger: Ledger, again: bool, config: BatchConfig) -> None:
         self._videos = iter(videos)
         self._ledger = ledger
         self._again = again
+        self._folder = ledger.folder / FETCHED
+        self._fetching = FetchLimits(
+            max_bytes=config.video_bytes, seconds=config.item_s, attempts=FETCH_ATTEMPTS, private=config.private
+        )
         self._given: set[str] = set()
         self.already = 0
+        shutil.rmtree(self._folder, ignore_errors=True)  # of a run that was killed
 
     def __iter__(self) -> Iterator[Task | Row | None]:
         """A task, a row where there is nothing to search, None for a video that has its result."""
         for video in self._videos:
             try:
-                content = content_of(video)
-            except MissingFile as error:
+                version = version_of(video)
+                known = self._ledger.contents.get((str(video), version), "") if version else ""
+                if known and self._done(known):
+                    yield None
+                    continue
+                local = brought_here(video, self._folder, self._fetching)
+            except DprnetError as error:
                 yield empty_row(video, f"path:{video}", "failed", error.reason, str(error))
                 continue
-            if content in self._given or self._ledger.done(content, again=self._again):
-                self.already += 1
+            task = Task(video, local, version)
+            if self._done(local.content):
+                task.forget()
                 yield None
             else:
-                self._given.add(content)
-                yield Task(video, content)
+                self._given.add(local.content)
+                yield task
+
+    def _done(self, content: str) -> bool:
+        done = content in self._given or self._ledger.done(content, again=self._again)
+        self.already += done
+        return done
 
 
 def _here(tasks: _Tasks, config: BatchConfig) -> Iterator[Row | None]:
     """In this process: no limits, and a crash ends the run (which goes on when it is called again)."""
     shop = load(config)
     for task in tasks:
-        yield search(shop, task.video, task.content, config) if isinstance(task, Task) else task
+        if isinstance(task, Task):
+            yield _finished(task, search(shop, task.local.path, task.content, config, str(task.video)))
+        else:
+            yield task
+
+
+def _finished(task: Task, row: Row) -> Row:
+    task.forget()
+    return row | {"version": task.version}
 
 
 def _crew(tasks: _Tasks, config: BatchConfig) -> Iterator[Row | None]:
     """In several processes, each with one video at a time."""
-    source = iter(tasks)
     waiting: deque[Task] = deque()
-    more = True
     crew = Crew(config, threads=max(1, (os.cpu_count() or 1) // config.workers))
     try:
-        while more or waiting or crew.busy:
-            while more and len(waiting) < config.workers:
-                try:
-                    task = next(source)
-                except StopIteration:
-                    more = False
-                    break
-                if isinstance(task, Task):
-                    waiting.append(task)
-                else:
-                    yield task
-            crew.give(waiting)
-            for done, row, trouble in crew.look(POLL_S):
-                if row is not None:
-                    yield row | {"attempts": done.attempts}
-                elif done.attempts < config.attempts:
-                    log.warning("%s: %s; trying again", printable(str(done.video)), trouble[1])
-                    waiting.append(done)
-                else:
-                    yield empty_row(done.video, done.content, "quarantined", *trouble, done.attempts)
+        with Ahead.of(tasks, config.workers) as ahead:
+            while not ahead.over or waiting or crew.busy:
+                for task in ahead.take() if len(waiting) < config.workers else ():
+                    if isinstance(task, Task):
+                        waiting.append(task)
+                    else:
+                        yield task
+                crew.give(waiting)
+                for done, row, trouble in crew.look(POLL_S):
+                    if row is not None:
+                        yield _finished(done, row | {"attempts": done.attempts})
+                    elif done.attempts < config.attempts:
+                        log.warning("%s: %s; trying again", printable(str(done.video)), trouble[1])
+                        waiting.append(done)
+                    else:
+                        lost = empty_row(done.video, done.content, "quarantined", *trouble, done.attempts)
+                        yield _finished(done, lost)
     finally:
         crew.dismiss()

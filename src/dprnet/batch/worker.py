@@ -39,9 +39,9 @@ def work(connection: Connection, config: BatchConfig, threads: int) -> None:
             return
         connection.send(("ready", None))
         while True:
-            video, content = connection.recv()
+            video, content, named = connection.recv()
             try:
-                connection.send(("row", search(shop, Path(video), content, config)))
+                connection.send(("row", search(shop, Path(video), content, config, named)))
             except Exception as error:  # it is told to the one who decides whether to try again
                 connection.send(("fault", f"{type(error).__name__}: {error}"))
 
@@ -57,8 +57,12 @@ def load(config: BatchConfig, threads: int | None = None) -> VideoToShop:
     return VideoToShop.from_pretrained(config.bundle, gallery=config.gallery or None, device=config.device)
 
 
-def search(shop: VideoToShop, video: Path, content: str, config: BatchConfig) -> Row:
-    """One video as a row of the results; a video that cannot be read is a row too."""
+def search(shop: VideoToShop, video: Path, content: str, config: BatchConfig, named: str = "") -> Row:
+    """One video as a row of the results; a video that cannot be read is a row too.
+
+    Args:
+        named: what the row calls it, where it was fetched from elsewhere.
+    """
     from dprnet.report import jsonl_line, report_json
 
     started = time.monotonic()
@@ -67,10 +71,13 @@ def search(shop: VideoToShop, video: Path, content: str, config: BatchConfig) ->
             video, every=config.every, fallback=config.fallback, items=config.items, where=config.where
         )
     except DprnetError as error:
-        return empty_row(video, content, "failed", error.reason, str(error)) | {"seconds": time.monotonic() - started}
+        note = str(error).replace(str(video), named) if named else str(error)
+        return empty_row(named or video, content, "failed", error.reason, note) | {
+            "seconds": time.monotonic() - started
+        }
     source = report.sources[0]
     values = report_json(report)
-    return empty_row(video, content, source.status, "", source.note) | {
+    return empty_row(named or video, content, source.status, "", source.note) | {
         "seconds": time.monotonic() - started,
         "duration_s": source.duration_s,
         "frames": source.frames,
@@ -83,11 +90,11 @@ def search(shop: VideoToShop, video: Path, content: str, config: BatchConfig) ->
     }
 
 
-def empty_row(video: Path, content: str, status: str, reason: str, note: str, attempts: int = 1) -> Row:
+def empty_row(video: Path | str, content: str, status: str, reason: str, note: str, attempts: int = 1) -> Row:
     """A row without results."""
     facts = {"path": str(video), "sha256": content, "status": status, "reason": reason, "note": note}
     costs = {"attempts": attempts, "seconds": 0.0, "duration_s": 0.0, "frames": 0, "bundle": "", "gallery": ""}
-    return {**facts, **costs, "garments": 0, "picked": 0, "report": "", "found": []}
+    return {**facts, **costs, "garments": 0, "picked": 0, "report": "", "version": "", "found": []}
 
 
 def _found(garment: dict[str, Any]) -> list[dict[str, Any]]:

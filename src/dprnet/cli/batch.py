@@ -7,12 +7,15 @@ from typing import Annotated, Literal
 
 import typer
 
-from dprnet.cli.common import BundleOption, DeviceOption, EveryOption, OutOption, WhereOption
+from dprnet.cli.common import BundleOption, DeviceOption, EveryOption, WhereOption
 
 
 def batch(
-    videos: Annotated[list[Path], typer.Argument(metavar="VIDEOS...", help="Videos, folders, or .txt lists of them.")],
-    out: OutOption,
+    videos: Annotated[
+        list[str], typer.Argument(metavar="VIDEOS...", help="Videos, folders, .txt lists of them, or their addresses.")
+    ],
+    out: Annotated[str, typer.Option("--out", help="Folder to write to, or s3://BUCKET/PREFIX.")],
+    work: Annotated[Path | None, typer.Option("--work", help="Folder of work, where --out is an address.")] = None,
     gallery: Annotated[str, typer.Option("--gallery", help="Gallery to search in: folder or address.")] = "",
     every: EveryOption = "0.5s",
     items: Annotated[int, typer.Option("--items", min=1, max=100, help="Items a garment gets at most.")] = 5,
@@ -26,6 +29,10 @@ def batch(
     item_mb: Annotated[int, typer.Option("--item-mb", min=64, help="Memory its worker may hold, in MB.")] = 8192,
     attempts: Annotated[int, typer.Option("--attempts", min=1, help="Times a video is tried.")] = 2,
     block: Annotated[int, typer.Option("--block", min=1, help="Videos a Parquet file.")] = 64,
+    video_mb: Annotated[int, typer.Option("--video-mb", min=1, help="Size of a video that is fetched, in MB.")] = 4096,
+    private: Annotated[
+        bool, typer.Option("--private-addresses", help="Fetch also from hosts that are not on the public internet.")
+    ] = False,
     again: Annotated[bool, typer.Option("--again", help="Also search those that failed before.")] = False,
     bundle: BundleOption = "tiny",
     device: DeviceOption = "cpu",
@@ -34,13 +41,16 @@ def batch(
     from dprnet.batch import BatchConfig, find_videos, run_batch
     from dprnet.core.config import parse_settings
     from dprnet.core.errors import printable
+    from dprnet.core.fetching import FetchLimits
     from dprnet.core.progress import on_stderr
 
     searching = {"bundle": bundle, "gallery": gallery, "device": device, "every": every, "items": items, "where": where}
     kept = {"fallback": fallback, "full": full, "block": block}
     limits = {"workers": workers, "item_s": item_s, "item_mb": item_mb, "attempts": attempts}
-    config = parse_settings(searching | kept | limits, BatchConfig, "batch")
-    done = run_batch(find_videos(videos), out, config, again=again, progress=on_stderr())
+    fetched = {"video_bytes": video_mb << 20, "private": private}
+    config = parse_settings(searching | kept | limits | fetched, BatchConfig, "batch")
+    found = find_videos(videos, FetchLimits(private=private))
+    done = run_batch(found, out, config, work=work, again=again, progress=on_stderr())
     typer.echo(f"{out}: {done.searched} videos searched, {done.already} were done, {len(done.bad)} failed")
     for path, reason in done.bad[:20]:
         typer.echo(f"  {printable(path)}: {reason}", err=True)
