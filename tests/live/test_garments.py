@@ -79,7 +79,7 @@ def test_more_garments_than_may_be_kept_lose_the_oldest() -> None:
     assert 299 in set(garments.picks.detections.frame_index.tolist())
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(st.lists(st.lists(st.integers(0, 7), max_size=4, unique=True), max_size=25), st.floats(0.3, 1.0))
 def test_while_nothing_is_let_go_it_is_what_pick_says(shown: list[list[int]], frontal: float) -> None:
     garments = Garments(PickConfig(), WatchConfig())
@@ -93,8 +93,8 @@ def test_while_nothing_is_let_go_it_is_what_pick_says(shown: list[list[int]], fr
     assert garments.picks.picked.tolist() == whole.picked.tolist()
 
 
-@settings(max_examples=15, deadline=None)
-@given(st.lists(st.lists(st.integers(0, 7), min_size=1, max_size=5, unique=True), min_size=60, max_size=90))
+@settings(max_examples=5, deadline=None)
+@given(st.lists(st.lists(st.integers(0, 7), min_size=1, max_size=5, unique=True), min_size=45, max_size=60))
 def test_views_add_up_whatever_is_let_go(shown: list[list[int]]) -> None:
     garments, merged = make(forget_s=1e6), 0
     for index, who in enumerate(shown):

@@ -26,6 +26,10 @@ def serve(
     gallery: Annotated[
         list[str] | None, typer.Option("--gallery", metavar="[NAME=]PATH", help="A gallery to offer; may be repeated.")
     ] = None,
+    source: Annotated[
+        list[str] | None,
+        typer.Option("--source", metavar="NAME=ADDRESS", help="A stream that may be watched; may be repeated."),
+    ] = None,
     samples: Annotated[Path | None, typer.Option("--samples", help="Folder of videos that the page offers.")] = None,
     host: Annotated[str, typer.Option("--host", help="Address to listen on; any but this machine's wants a key.")] = (
         "127.0.0.1"
@@ -55,7 +59,7 @@ def serve(
 ) -> None:
     """Offer the search as an HTTP service with a page; results and videos are deleted after a day."""
     from dprnet.core.config import parse_settings
-    from dprnet.service.config import ServiceConfig, named_galleries, read_key
+    from dprnet.service.config import ServiceConfig, named_galleries, named_sources, read_key
     from dprnet.service.server import serve as run
 
     values: dict[str, Any] = {
@@ -70,4 +74,5 @@ def serve(
     values |= {"galleries": named_galleries(gallery or ()), "api_key": read_key(api_key_file)}
     secret = read_key(webhook_secret_file, "DPRNET_WEBHOOK_SECRET")
     values |= {"webhook_secret": secret, "webhook_to": tuple(webhook_to or ())}
+    values |= {"sources": named_sources(source or ())}
     run(parse_settings(values, ServiceConfig, "serve"), lambda address: typer.echo(address))

@@ -203,12 +203,15 @@ class Garments:
         last_s = np.array([picks.seen_s(place)[1] for place in range(len(picks))])
         order = np.argsort(-last_s, kind="stable")
         most = self._config.max_detections // 2
+        recent = int((now_s - last_s <= self._config.forget_s).sum())
+        share = max(1, most // max(1, recent))  # of each garment
+        best, latest = min(KEPT_BEST, share - share // 3), min(KEPT_LATEST, share // 3)
         kept: list[int] = []
         left = []
         for place in order.tolist():
             rows = np.flatnonzero(picks.instance == place)
-            by_quality = rows[np.argsort(-found.overall[rows], kind="stable")][:KEPT_BEST]
-            wanted = {int(picks.best[place]), *by_quality.tolist(), *rows[-KEPT_LATEST:].tolist()}
+            by_quality = rows[np.argsort(-found.overall[rows], kind="stable")][: best - 1]
+            wanted = {int(picks.best[place]), *by_quality.tolist(), *rows[len(rows) - latest :].tolist()}
             if now_s - last_s[place] > self._config.forget_s or len(kept) + len(wanted) > most:
                 left.append(place)
             else:

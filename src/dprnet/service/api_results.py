@@ -11,11 +11,13 @@ from typing import Annotated
 from fastapi import APIRouter, Path
 from fastapi.responses import FileResponse, StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
+from starlette.concurrency import run_in_threadpool
 
 from dprnet.core.errors import MissingFile
+from dprnet.service import preview
 from dprnet.service.api_jobs import JobId, job_of
 from dprnet.service.feedback import Feedback, Verdict
-from dprnet.service.problems import Errors, Problem, errors
+from dprnet.service.problems import Errors, Problem, come_back, errors
 from dprnet.service.results import PICTURES
 from dprnet.service.state import Service, Serving
 from dprnet.service.worker import LIVE, VIDEO
@@ -97,6 +99,24 @@ def video(service: Serving, job_id: JobId) -> FileResponse:
     if kind is None:
         raise Problem(415, "not_playable", "browsers do not play this container; the report has the pictures")
     return FileResponse(path, media_type=kind)
+
+
+@router.get(
+    "/jobs/{job_id}/preview",
+    responses=errors(404, 415, 422, 503)
+    | {200: {"content": {"video/webm": {}}, "description": "The file; ranges are answered with 206."}},
+    response_class=FileResponse,
+)
+async def small(service: Serving, job_id: JobId) -> FileResponse:
+    """A small WebM of a video that browsers do not play; made when it is first asked for, 503 until it is there."""
+    await run_in_threadpool(job_of, service, job_id)
+    video = service.config.job_folder(job_id) / VIDEO
+    path = video.parent / preview.NAME
+    if not path.is_file():
+        if service.previews.ask(_there(video, job_id)):
+            raise come_back(503, "being_made", f"job {job_id}: its preview is being made; come back for it", 2)
+        raise Problem(415, "not_playable", "no preview could be made of this video; the report has the pictures")
+    return FileResponse(path, media_type="video/webm")
 
 
 @router.post("/jobs/{job_id}/feedback", status_code=201, responses=FINISHED)

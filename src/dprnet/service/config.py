@@ -7,6 +7,7 @@ import os
 import re
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TypeVar
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
@@ -17,6 +18,7 @@ from dprnet.service.signing import signature
 
 NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
 MIN_KEY_CHARS = 16
+T = TypeVar("T")
 
 
 class ServiceConfig(Settings):
@@ -35,6 +37,8 @@ class ServiceConfig(Settings):
     """By the name under which they are offered; those in ``folder/galleries`` are found by themselves."""
     samples: Path | None = None
     """A folder of videos that the page offers to try."""
+    sources: dict[str, str] = Field(default_factory=dict, repr=False)
+    """Streams that may be watched, by name: addresses as `dprnet watch` takes them. A request carries only the name."""
     names: tuple[str, ...] = ()
     """Host names under which it is reached, beside its address; a request for another is refused."""
 
@@ -96,7 +100,7 @@ class ServiceConfig(Settings):
 
     def for_worker(self) -> str:
         """The settings as a worker is told them: without what it has no use for."""
-        return self.model_copy(update={"api_key": None, "webhook_secret": None}).model_dump_json()
+        return self.model_copy(update={"api_key": None, "webhook_secret": None, "sources": {}}).model_dump_json()
 
     @property
     def limits(self) -> DecodeLimits:
@@ -161,6 +165,21 @@ def named_galleries(given: Iterable[str]) -> dict[str, Path | str]:
         if name in found:
             raise BadRecipe(f"gallery {name}", "is named twice; give each a name of its own: NAME=PATH")
         found[name] = folder
+    return found
+
+
+def named_sources(given: Iterable[str]) -> dict[str, str]:
+    """Streams by name, from ``NAME=ADDRESS``.
+
+    >>> named_sources(["door=rtsp://camera.example/1?a=b"])
+    {'door': 'rtsp://camera.example/1?a=b'}
+    """
+    found: dict[str, str] = {}
+    for text in given:
+        name, mark, address = text.partition("=")
+        if not mark or not address or name in found:
+            raise BadRecipe("--source", "each needs a name of its own: NAME=ADDRESS")
+        found[name] = address
     return found
 
 

@@ -3,33 +3,31 @@
 from __future__ import annotations
 
 import hmac
-from functools import cache
+from functools import partial
 from importlib.resources import files
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 from urllib.parse import quote
 
 from fastapi import APIRouter, Form, Query, Request
 from fastapi.responses import FileResponse, HTMLResponse, RedirectResponse, Response
 from starlette.concurrency import run_in_threadpool
 
-from dprnet import __version__
 from dprnet.core.errors import MissingFile
-from dprnet.report.page import WORDS, clock, safe_link
+from dprnet.service import preview
 from dprnet.service.api_galleries import matching
 from dprnet.service.api_jobs import JobId, job_of, told
 from dprnet.service.api_results import playable
+from dprnet.service.api_sources import source_out
 from dprnet.service.feedback import Feedback, page_of
 from dprnet.service.guard import COOKIE, session
 from dprnet.service.jobs import Job
 from dprnet.service.problems import Problem
-from dprnet.service.shapes import SearchOut, photo_address
+from dprnet.service.rendering import HERE
+from dprnet.service.rendering import render as _page
+from dprnet.service.shapes import SearchOut
 from dprnet.service.state import Service, Serving
 from dprnet.service.worker import VIDEO
 
-if TYPE_CHECKING:
-    from jinja2 import Environment
-
-HERE = files("dprnet.service")
 STATIC = {
     "report.css": (files("dprnet.report") / "templates" / "report.css", "text/css"),
     "app.css": (HERE / "static" / "app.css", "text/css"),
@@ -53,12 +51,18 @@ def home(service: Serving) -> HTMLResponse:
 
 
 @router.get("/jobs/{job_id}")
-def job(service: Serving, job_id: JobId) -> HTMLResponse:
+async def job(service: Serving, job_id: JobId) -> HTMLResponse:
     """One video: its player, its timeline, its garments."""
-    found = job_of(service, job_id)
-    path = service.config.job_folder(job_id) / VIDEO
-    kind = playable(path) if path.is_file() else None
-    return _page("job.html.j2", service, "search", kind=kind, **_shown(service, found))
+    found = await run_in_threadpool(job_of, service, job_id)
+    seen = _screen(service, job_id) | await run_in_threadpool(_shown, service, found)
+    return await run_in_threadpool(partial(_page, "job.html.j2", service, "search", **seen))
+
+
+@router.get("/jobs/{job_id}/screen")
+async def screen(service: Serving, job_id: JobId) -> HTMLResponse:
+    """The player, or that a preview is being made."""
+    found = await run_in_threadpool(job_of, service, job_id)
+    return _page("screen.html.j2", service, "search", job=found, **_screen(service, job_id))
 
 
 @router.get("/jobs/{job_id}/found")
@@ -130,6 +134,27 @@ def shelf_items(
     return _page("items.html.j2", service, "catalogue", **_items(service, name, q, after))
 
 
+@router.get("/live")
+def live(service: Serving) -> Response:
+    """The sources that may be watched."""
+    found = [source_out(stream) for stream in service.sources.all()]
+    if len(found) == 1:
+        return RedirectResponse(f"/live/{quote(found[0].name)}", 303)
+    return _page("live.html.j2", service, "live", sources=found)
+
+
+@router.get("/live/{name}")
+def live_source(service: Serving, name: str) -> HTMLResponse:
+    """One source: watch it, and see what it shows."""
+    return _page("source.html.j2", service, "live", source=source_out(service.sources.one(name)))
+
+
+@router.get("/live/{name}/seen")
+def seen(service: Serving, name: str) -> HTMLResponse:
+    """What was seen in a source so far."""
+    return _page("seen.html.j2", service, "live", source=source_out(service.sources.one(name)))
+
+
 @router.get("/samples/{name}")
 def sample(service: Serving, name: str) -> FileResponse:
     """A sample video."""
@@ -168,6 +193,19 @@ def logged_in(service: Serving, request: Request, key: Annotated[str, Form(max_l
     return answer
 
 
+def _screen(service: Service, job_id: str) -> dict[str, Any]:
+    """What there is to play: the video, or a preview of it, or one that is now being made."""
+    video = service.config.job_folder(job_id) / VIDEO
+    base = f"/v1/jobs/{job_id}"
+    if not video.is_file():
+        return {"address": None, "preview": False, "making": False}
+    if playable(video):
+        return {"address": f"{base}/video", "preview": False, "making": False}
+    if (video.parent / preview.NAME).is_file():
+        return {"address": f"{base}/preview", "preview": True, "making": False}
+    return {"address": None, "preview": False, "making": service.previews.ask(video)}
+
+
 def _shown(service: Service, job: Job) -> dict[str, Any]:
     values: dict[str, Any] = {"job": told(service, job), "page": None, "said": {}}
     if job.result is not None:
@@ -185,31 +223,6 @@ def _items(service: Service, name: str, q: str, after: str | None = None) -> dic
     following = found[PAGE - 1].item_id if len(found) > PAGE else None
     values = {"name": name, "q": q, "items": found[:PAGE], "total": total, "after": following}
     return values | {"first": after is None}
-
-
-def _page(template: str, service: Service, here: str, **values: Any) -> HTMLResponse:
-    shared = {"here": here, "version": __version__, "galleries": service.shelves.names(), "locked": _locked(service)}
-    return HTMLResponse(_templates().get_template(template).render(**shared, **values))
-
-
-def _locked(service: Service) -> bool:
-    return service.config.api_key is not None
-
-
-@cache
-def _templates() -> Environment:
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    pages = Environment(
-        loader=FileSystemLoader(str(HERE / "templates")),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    pages.filters |= {"clock": clock, "safe_link": safe_link, "address": lambda text: quote(text, safe="")}
-    pages.globals |= {"photo": photo_address, "WORDS": WORDS}
-    return pages
 
 
 def page_of_error(service: Service, error: Problem) -> HTMLResponse:

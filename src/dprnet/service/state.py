@@ -22,8 +22,10 @@ from dprnet.service.config import ServiceConfig
 from dprnet.service.database import DatabaseGone
 from dprnet.service.jobs import Jobs
 from dprnet.service.metrics import Metrics
+from dprnet.service.preview import Previews
 from dprnet.service.searching import Searcher
 from dprnet.service.shelves import Shelves
+from dprnet.service.sources import Sources
 from dprnet.service.supervisor import Supervisor
 from dprnet.service.webhooks import Webhooks
 
@@ -49,6 +51,8 @@ class Service:
         self.shelves = Shelves(config, embedder.identity, embedder.size)
         self.jobs = Jobs(config.table)
         self.workers = Supervisor(config)
+        self.sources = Sources(config)
+        self.previews = Previews(config.limits)
         self.metrics.watch(self.jobs.counts, lambda: len(self.workers.pids))
         self.uploads = self.streams = 0
         self.samples = _samples(config)
@@ -70,7 +74,9 @@ class Service:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            await self.previews.close()
             self.workers.stop()
+            self.sources.close()
             self.searcher.close()
             self.shelves.close()
             self.jobs.close()

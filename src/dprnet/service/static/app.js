@@ -198,6 +198,11 @@ document.addEventListener("submit", event => {
     const name = $("input", form).value.trim();
     ask(`/v1/galleries/${encodeURIComponent(name)}`, { method: "PUT" })
       .then(() => location.assign(`/catalogue/${encodeURIComponent(name)}`)).catch(error => say(error.message));
+  } else if (form.matches("[data-watch]")) {
+    event.preventDefault();
+    const wanted = new URLSearchParams({ gallery: $("[name=gallery]", form).value });
+    ask(`${form.dataset.watch}/${event.submitter.value}${event.submitter.value === "start" ? `?${wanted}` : ""}`, { method: "POST" })
+      .then(() => $("#seen").dispatchEvent(new Event("watch"))).catch(error => say(error.message));
   } else if (form.matches("[data-send], [data-try]")) event.preventDefault();
 });
 
@@ -214,6 +219,5 @@ for (const form of $$("[data-add]")) dropZone(form, files => { $(".picked-files"
 const watch = $("#watch");
 if (watch) {
   if (watch.dataset.final === "no") follow(watch);
-  const player = $("#player");
-  if (player) for (const kind of ["timeupdate", "seeked", "loadedmetadata"]) player.addEventListener(kind, moveHead);
+  for (const kind of ["timeupdate", "seeked", "loadedmetadata"]) document.addEventListener(kind, moveHead, true); // a preview may come later
 }
