@@ -363,3 +363,10 @@ def test_whoever_asked_to_be_told_of_the_end_is_told(tmp_path: Path, random_bund
 def test_a_service_that_tells_nobody_says_so(service: Running) -> None:
     refused = service.ask("POST", "/v1/jobs?webhook=https://1.1.1.1/", b"x")
     assert (refused.status, refused.code) == (422, "webhooks_off")
+
+
+def test_a_catalogue_is_checked(service: Running) -> None:
+    checked = service.ask("GET", "/v1/galleries/shop/doctor").json
+    assert checked == {"items": 6, "findings": []}
+    assert b"Nothing is wrong with these 6 items." in service.ask("GET", "/catalogue/shop/doctor").body
+    assert service.ask("GET", "/v1/galleries/none/doctor").status == 404

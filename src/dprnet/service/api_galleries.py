@@ -16,6 +16,7 @@ from dprnet.core.errors import BadImage
 from dprnet.gallery import Item
 from dprnet.service.api_jobs import BINARY, GalleryQuery
 from dprnet.service.config import NAME
+from dprnet.service.doctor import Finding, examine
 from dprnet.service.problems import Problem, errors
 from dprnet.service.shapes import GalleryOut, ItemOut, ItemPage, SearchOut
 from dprnet.service.state import Service, Serving
@@ -61,6 +62,13 @@ class GalleryList(BaseModel):
     galleries: list[GalleryOut]
 
 
+class FindingList(BaseModel):
+    """All that is wrong with a catalogue."""
+
+    items: int
+    findings: list[Finding]
+
+
 @router.get("/galleries", tags=["galleries"], responses=errors())
 def galleries(service: Serving) -> GalleryList:
     """What there is to search in."""
@@ -77,6 +85,14 @@ def gallery(service: Serving, name: Name) -> GalleryOut:
 def create(service: Serving, name: Name) -> GalleryOut:
     """A new, empty gallery for the service's bundle."""
     return GalleryOut(**asdict(service.shelves.create(name)))
+
+
+@router.get("/galleries/{name}/doctor", tags=["galleries"], responses=errors(404, 409, 422))
+def doctor(service: Serving, name: Name) -> FindingList:
+    """What is wrong with its items, as far as the gallery shows it."""
+    items = service.shelves.items(name)
+    with service.shelves.gallery(name) as found:
+        return FindingList(items=len(items), findings=examine(found, items))
 
 
 @router.delete("/galleries/{name}", tags=["galleries"], status_code=204, responses=errors(404, 409, 422))

@@ -18,6 +18,7 @@ from dprnet.service.api_galleries import matching
 from dprnet.service.api_jobs import JobId, job_of, told
 from dprnet.service.api_results import playable
 from dprnet.service.api_sources import source_out
+from dprnet.service.doctor import examine
 from dprnet.service.feedback import Feedback, page_of
 from dprnet.service.guard import COOKIE, session
 from dprnet.service.jobs import Job
@@ -132,6 +133,15 @@ def shelf_items(
 ) -> HTMLResponse:
     """A page of the items of a gallery."""
     return _page("items.html.j2", service, "catalogue", **_items(service, name, q, after))
+
+
+@router.get("/catalogue/{name}/doctor")
+def shelf_doctor(service: Serving, name: str) -> HTMLResponse:
+    """What is wrong with a catalogue."""
+    items = service.shelves.items(name)
+    with service.shelves.gallery(name) as found:
+        findings = examine(found, items)
+    return _page("doctor.html.j2", service, "catalogue", name=name, total=len(items), findings=findings)
 
 
 @router.get("/live")
