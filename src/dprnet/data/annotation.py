@@ -3,10 +3,10 @@
 An export is a folder: ``task.json`` (which image is which frame of which video), ``frames/``, and one file per tool.
 Tools keep the names of the images and little else, so everything is found again by name.
 
-COCO: ``bbox`` is x, y, width, height; quality labels, identity and item ride in ``attributes``; ``iscrowd`` 1 is a
-region in which a detection is neither right nor wrong. Label Studio: rectangles in percent, and per rectangle the
-choices ``viewpoint``, ``occlusion``, ``crop`` and the texts ``instance`` and ``item``; the label ``ignore`` is such a
-region.
+COCO: ``bbox`` is x, y, width, height; quality labels, identity and item ride in ``attributes``; ``iscrowd`` 1, or the
+category ``ignore``, is a region in which a detection is neither right nor wrong. Label Studio: rectangles in percent,
+and per rectangle the choices ``viewpoint``, ``occlusion``, ``crop`` and the texts ``instance`` and ``item``; the label
+``ignore`` is such a region.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from typing import Any
 
 from dprnet.core.classes import COARSE_CLASSES, CROPS, IGNORE, OCCLUSIONS, QUALITIES, UNLABELLED, VIEWPOINTS
 from dprnet.core.errors import BadDataset, MissingFile
+from dprnet.data.coco_out import CocoBox, CocoImage, coco_json
 
 SCHEMA = 1
 TASK = "task.json"
@@ -99,30 +100,23 @@ def read_task(folder: Path) -> Task:
 
 def to_coco(frames: Sequence[MarkedFrame]) -> dict[str, Any]:
     """Frames and marks as COCO detection JSON; ids count from 1."""
-    images = [
-        {"id": number, "file_name": one.image, "width": one.width, "height": one.height, "video": one.video,
-         "frame_index": one.frame_index, "time_s": one.time_s}
-        for number, one in enumerate(frames, start=1)
-    ]  # fmt: skip
-    annotations: list[dict[str, Any]] = []
-    for number, one in enumerate(frames, start=1):
-        for mark in one.marks:
-            x1, y1, x2, y2 = mark.box_xyxy
-            attributes = {name: CHOICES[name][index] for name in QUALITIES if (index := getattr(mark, name)) >= 0}
-            numbers = {"instance_id": mark.instance, "track_id": mark.instance} if mark.instance >= 0 else {}
-            annotations.append(
-                {
-                    "id": len(annotations) + 1,
-                    "image_id": number,
-                    "category_id": 1 if mark.label is None else mark.label + 1,
-                    "bbox": [x1, y1, x2 - x1, y2 - y1],
-                    "area": (x2 - x1) * (y2 - y1),
-                    "iscrowd": int(mark.label is None),
-                    "attributes": {**attributes, **numbers, **({"item_id": mark.item_id} if mark.item_id else {})},
-                }
-            )
-    categories = [{"id": number, "name": name} for number, name in enumerate(COARSE_CLASSES, start=1)]
-    return {"images": images, "categories": categories, "annotations": annotations}
+    return coco_json(
+        CocoImage(
+            one.image,
+            one.width,
+            one.height,
+            [_coco_box(mark) for mark in one.marks],
+            {"video": one.video, "frame_index": one.frame_index, "time_s": one.time_s},
+        )
+        for one in frames
+    )
+
+
+def _coco_box(mark: Mark) -> CocoBox:
+    # CVAT knows a garment over several frames as a track
+    numbers = {"instance_id": mark.instance, "track_id": mark.instance} if mark.instance >= 0 else {}
+    more = {**numbers, **({"item_id": mark.item_id} if mark.item_id else {})}
+    return CocoBox(mark.box_xyxy, mark.label, (mark.viewpoint, mark.occlusion, mark.crop), more)
 
 
 def from_coco(values: Any, task: Task, where: Path | str) -> list[MarkedFrame]:
@@ -137,7 +131,10 @@ def from_coco(values: Any, task: Task, where: Path | str) -> list[MarkedFrame]:
     known = ImagesByName(task, where)
     try:
         frames = {one["id"]: known(one["file_name"], f"image {one['id']}") for one in values["images"]}
-        categories = {one["id"]: class_of(one["name"], where, f"category {one['id']}") for one in values["categories"]}
+        categories = {
+            one["id"]: None if one["name"] == IGNORE else class_of(one["name"], where, f"category {one['id']}")
+            for one in values["categories"]
+        }
     except (KeyError, TypeError) as error:
         raise BadDataset(where, f"an image or category lacks {error}") from None
     marks: dict[Any, list[Mark]] = {number: [] for number in frames}

@@ -20,15 +20,16 @@ from typing import Any, Literal
 
 import numpy as np
 
-from dprnet.core.classes import COARSE_CLASSES, CROPS, IGNORE, OCCLUSIONS, UNLABELLED, VIEWPOINTS, coarse_class
+from dprnet.core.classes import COARSE_CLASSES, IGNORE, UNLABELLED, coarse_class
 from dprnet.core.errors import BadDataset, MissingFile
 from dprnet.core.records import Truth
 from dprnet.data.coco_files import Annotation, CocoFile, find_image, load_coco, upright_size
+from dprnet.data.coco_out import NAMES, CocoBox, CocoImage, coco_json
 from dprnet.data.labelled import LabelledImage
 
 log = logging.getLogger(__name__)
 
-BRANCHES: Mapping[str, Sequence[str]] = {"viewpoint": VIEWPOINTS, "occlusion": OCCLUSIONS, "crop": CROPS}
+BRANCHES = NAMES
 # What people call them; beside the names themselves, written in any case, with spaces or hyphens.
 SYNONYMS: Mapping[str, dict[str, int]] = {
     "viewpoint": {"front": 0, "side": 1, "back": 1, "no_wear": 2},
@@ -157,33 +158,24 @@ def write_coco(images: Iterable[LabelledImage], path: Path | str) -> Path:
         MissingFile, BadDataset: an image is missing, or its size cannot be read.
     """
     path = Path(path)
-    listed: list[dict[str, Any]] = []
-    annotations: list[dict[str, Any]] = []
-    for number, image in enumerate(images, 1):
-        width, height = upright_size(image.path)
-        inside = image.path.resolve().is_relative_to(path.parent.resolve())
-        name = image.path.resolve().relative_to(path.parent.resolve()) if inside else image.path.resolve()
-        listed.append({"id": number, "file_name": name.as_posix(), "width": width, "height": height})
-        for entry in _entries(image.truth):
-            annotations.append({"id": len(annotations) + 1, "image_id": number, **entry})
-    categories = [{"id": c, "name": name} for c, name in enumerate((*COARSE_CLASSES, IGNORE), 1)]
-    whole = {"info": {"description": "written by dprnet"}, "images": listed, "annotations": annotations}
     partial = path.with_name(path.name + ".partial")
-    partial.write_text(json.dumps({**whole, "categories": categories}), encoding="utf-8")
+    partial.write_text(json.dumps(coco_json(_coco_image(image, path.parent.resolve()) for image in images)), "utf-8")
     return partial.replace(path)
 
 
-def _entries(truth: Truth) -> Iterable[dict[str, Any]]:
-    for row, (box, label) in enumerate(zip(truth.boxes_xyxy.tolist(), truth.labels.tolist(), strict=True)):
-        said = {branch: int(getattr(truth, branch)[row]) for branch in BRANCHES}
-        attributes: dict[str, Any] = {branch: BRANCHES[branch][value] for branch, value in said.items() if value >= 0}
-        if truth.instance[row] >= 0:
-            attributes["instance_id"] = int(truth.instance[row])
-        yield {"category_id": label + 1, **_shape(box), "iscrowd": 0, "attributes": attributes}
-    for box in truth.ignore_xyxy.tolist():
-        yield {"category_id": len(COARSE_CLASSES) + 1, **_shape(box), "iscrowd": 1, "attributes": {}}
-
-
-def _shape(box: Sequence[float]) -> dict[str, Any]:
-    width, height = box[2] - box[0], box[3] - box[1]
-    return {"bbox": [box[0], box[1], width, height], "area": width * height, "segmentation": []}
+def _coco_image(image: LabelledImage, folder: Path) -> CocoImage:
+    width, height = upright_size(image.path)
+    place, truth = image.path.resolve(), image.truth
+    name = place.relative_to(folder) if place.is_relative_to(folder) else place
+    boxes = [
+        CocoBox(box, label, views, {"instance_id": instance} if instance >= 0 else {})
+        for box, label, *views, instance in zip(
+            truth.boxes_xyxy.tolist(),
+            truth.labels.tolist(),
+            *(getattr(truth, branch).tolist() for branch in BRANCHES),
+            truth.instance.tolist(),
+            strict=True,
+        )
+    ]
+    boxes += [CocoBox(box, None) for box in truth.ignore_xyxy.tolist()]
+    return CocoImage(name.as_posix(), width, height, boxes)
