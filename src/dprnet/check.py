@@ -62,7 +62,7 @@ def _catalogue(path: Path) -> Checked:
 
     if path.is_file() and looks_like_pairs(path):
         return _pairs(path)
-    read = read_catalogue(path)
+    read = read_catalogue(path, addresses=True)  # what they lead to is seen when it is indexed
     photos = sum(len(item.images) for item in read.items)
     return Checked("catalogue", f"{len(read)} items, {photos} photos", tuple(map(str, read.problems)))
 
