@@ -28,7 +28,7 @@ def reproduce(
     out: Annotated[Path, typer.Option("--out", help="Folder for pictures, JSON and page.")] = Path("out/reproduce"),
     cache: Annotated[Path, typer.Option("--cache", help="Folder of kept detections and vectors.")] = Path("out/cache"),
     quick: Annotated[bool, typer.Option("--quick", help="Six videos, fewer intervals, one seed.")] = False,
-    table2: Annotated[Path, typer.Option("--table2", help="Folder of the run of Table 2.")] = Path("out/table2"),
+    table2: Annotated[Path, typer.Option("--comparison", help="Folder of the run of Table 2.")] = Path("out/table2"),
     recipe: Annotated[
         Path | None, typer.Option("--recipe", help="Of Table 2, such as recipes/table2/cpu.toml.")
     ] = None,
