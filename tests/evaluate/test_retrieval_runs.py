@@ -8,6 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from dprnet.cli import run
@@ -56,6 +58,23 @@ def test_the_best_view_of_a_video_is_asked_for_among_distractors(square_set, sma
     assert dark.ranks == more.ranks  # the same angles
     assert more.gallery_items == 9
     assert more.recall[5].value <= found.recall[5].value == 1.0
+
+
+def test_turned_views_are_asked_for_beside_the_best(square_set, tmp_path):
+    from dprnet.data.shopset import FRAMES
+    from dprnet.evaluate.photo_sets import turned_task
+
+    folder = tmp_path / "turned"
+    shutil.copytree(square_set, folder)
+    rows = ShopSet.open(folder).frames.to_pylist()
+    for row in rows:
+        back = row["video"] == "first" and row["frame_index"] >= 15
+        row |= {"viewpoint": int(back), "frontal": not back, "occluded": 0.1 if row["frame_index"] == 17 else 0.5}
+    pq.write_table(pa.Table.from_pylist(rows, schema=FRAMES), folder / "frames.parquet")
+    task = turned_task(ShopSet.open(folder))
+    assert [(shot.photo.path.stem, shot.frame, shot.photo.viewpoint) for shot in task.queries] == [
+        ("first", 0, 0), ("second", 17, 0), ("first", 17, 1),
+    ]  # fmt: skip
 
 
 def test_shots_are_described_in_their_order(square_set, small_catalogue, monkeypatch):

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from dprnet.core.classes import UNLABELLED
 from dprnet.core.errors import BadDataset
 from dprnet.core.progress import SILENT, Progress
 from dprnet.core.records import IntArray
@@ -99,6 +100,13 @@ def shopset_task(shopset: ShopSet, distractors: Sequence[Path] = ()) -> PhotoSet
     return PhotoSet(f"{shopset.folder.name}: best view to shop photo", tuple(best_views(shopset)), tuple(gallery))
 
 
+def turned_task(shopset: ShopSet, distractors: Sequence[Path] = ()) -> PhotoSet:
+    """As :func:`shopset_task`, and asked a second time by each garment's best view that is not frontal."""
+    task = shopset_task(shopset, distractors)
+    turned = [shot for shot in best_views(shopset, turned=True) if shot not in set(task.queries)]
+    return PhotoSet(f"{shopset.folder.name}: views to shop photo", (*task.queries, *turned), task.gallery)
+
+
 def shop_shots(shopset: ShopSet) -> list[Shot]:
     """The photos of a set's shop; an item's garment is ``SET/ITEM``, as in :func:`best_views`."""
     label_of = {row["item_id"]: row["label"] for row in shopset.instances.to_pylist() if row["item_id"]}
@@ -119,17 +127,19 @@ def distractor_shots(catalogues: Sequence[Path]) -> list[Shot]:
     ]
 
 
-def best_views(shopset: ShopSet) -> list[Shot]:
+def best_views(shopset: ShopSet, *, turned: bool = False) -> list[Shot]:
     """The view of the highest true quality of every garment that has an item; of equal ones the largest.
 
     Quality is [frontal] x (1 - occluded) x (1 - cut off); fractions nobody labelled count as 0, and [frontal] is
-    dropped for a garment that is never frontal. Videos that the set leaves out are left out.
+    dropped for a garment that is never frontal. Videos that the set leaves out are left out. With ``turned`` only views
+    from the side or the back count, and garments without any are left out.
     """
     names = set(shopset.videos)
     stills = {(row["video"], row["frame_index"]): row["image"] for row in shopset.still_frames.to_pylist()}
     views: dict[int, list[dict[str, Any]]] = {}
     for row in shopset.frames.drop_columns(["landmarks"]).to_pylist():
-        views.setdefault(row["instance"], []).append(row)
+        if not (turned and (row["frontal"] or row["viewpoint"] == UNLABELLED)):
+            views.setdefault(row["instance"], []).append(row)
     found = []
     for owner in shopset.instances.to_pylist():
         rows = views.get(owner["instance"])

@@ -18,7 +18,7 @@ from dprnet.detect import Detector
 from dprnet.embed.embedder import Embedder
 from dprnet.evaluate.kept import digest_of
 from dprnet.evaluate.looks import Looks, looks_of, seen_at
-from dprnet.evaluate.photo_sets import shopset_task
+from dprnet.evaluate.photo_sets import turned_task
 from dprnet.evaluate.photo_sheets import Searched, search_task
 from dprnet.evaluate.reproduce.settings import ReproduceSettings
 from dprnet.evaluate.seen import Seen, detector_identity, see, video_detector
@@ -27,7 +27,7 @@ from dprnet.evaluate.views import ViewVectors
 from dprnet.pick import PickConfig
 from dprnet.train.methods.recipe import Table2Recipe
 
-FORMAT = 1  # raised when the same inputs give other figures
+FORMAT = 2  # raised when the same inputs give other figures
 
 
 @dataclass(frozen=True)
@@ -116,8 +116,8 @@ class Study:
 
     @cached_property
     def searched(self) -> Searched:
-        """The best true view of each sold garment, searched in the shop's photos and the distractors."""
-        task = shopset_task(self.shopset, self.distractors)
+        """The best true view of each sold garment, frontal and not, searched in the shop's photos and distractors."""
+        task = turned_task(self.shopset, self.distractors)
         return search_task(self.bundle, task, device=self.device, progress=self.progress)
 
     def detected(self, shopset: ShopSet, every: str) -> list[Seen]:
