@@ -11,30 +11,13 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-import av
-import numpy as np
 from _measure import Table, interleaved, options
 
 from dprnet.core import graphs
 from dprnet.core.bundle import Bundle
 from dprnet.decode import open_video
+from dprnet.evaluate.speed import make_clip
 from dprnet.pipeline import VideoToShop
-
-
-def clip(path: Path, seconds: int, height: int) -> None:
-    """H.264, 25 frames a second, key frames 48 apart, B-frames: a picture that moves."""
-    width = height * 16 // 9 // 2 * 2
-    rng = np.random.default_rng(0)
-    world = rng.integers(0, 255, (height // 8 + 40, width // 8 + 100, 3), np.uint8).repeat(8, 0).repeat(8, 1)
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=25)
-        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
-        stream.options = {"preset": "fast", "x264-params": "keyint=48:min-keyint=48:scenecut=0"}
-        for n in range(25 * seconds):
-            x, y = int(400 + 380 * np.sin(n / 60)), int(150 + 140 * np.sin(n / 37))
-            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(world[y : y + height, x : x + width]), "rgb24")
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode())
 
 
 def main() -> None:
@@ -51,7 +34,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = given.video or Path(folder) / "clip.mp4"
         if given.video is None:
-            clip(path, given.seconds, given.height)
+            make_clip(path, given.seconds, given.height)
         with open_video(path, given.every, short_side=shop.detector.short_side) as video:
             frames = list(video)
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from _measure import Table, interleaved, options
 
-from flow import clip
+from dprnet.evaluate.speed import make_clip
 
 
 def main() -> None:
@@ -29,7 +29,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = given.video or Path(folder) / "clip.mp4"
         if given.video is None:
-            clip(path, 10, 720)
+            make_clip(path, 10, 720)
         jobs = {
             "nothing": lambda: run("-c", "pass"),
             "import torch, torchvision": lambda: run("-c", "import torch, torchvision"),

@@ -17,6 +17,7 @@ from dprnet import __version__
 from dprnet.cli import (
     annotate,
     batch,
+    benchmark,
     calibrate,
     check,
     demo,
@@ -51,6 +52,7 @@ app.command("batch")(batch.batch)
 app.add_typer(gallery.app, name="gallery")
 app.command("check")(check.check)
 app.command("export")(export.export)
+app.command("benchmark")(benchmark.benchmark)
 app.command("serve")(serve.serve)
 app.command("watch")(watch.watch)
 app.add_typer(train.app, name="train")

@@ -12,7 +12,7 @@ BundleOption = Annotated[
 ]
 DeviceOption = Annotated[str, typer.Option("--device", help="Where the networks run: cpu, cuda, cuda:1, mps.")]
 RuntimeOption = Annotated[
-    Literal["auto", "torch", "openvino"],
+    Literal["auto", "torch", "openvino", "int8"],
     typer.Option("--runtime", help="What runs the networks; auto: OpenVINO on a CPU where it is installed."),
 ]
 GalleryOption = Annotated[

@@ -168,6 +168,8 @@ def save_pretrained(
         "weights": digests,
         "origin": {**old.get("origin", {}), **(origin or {})},
     }
+    if "int8" in old:  # graphs of other weights are known by what they follow from (core.int8)
+        manifest["int8"] = old["int8"]
     partial = folder / (MANIFEST + ".partial")
     partial.write_text(json.dumps(manifest, indent=1, sort_keys=True) + "\n", encoding="utf-8")
     partial.replace(folder / MANIFEST)
@@ -199,7 +201,7 @@ def _from_hub(repository: str) -> Path:
     from huggingface_hub import snapshot_download  # timm brings it; only wanted when a hub is named
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 
-    wanted = [MANIFEST, CARD, *(f"{part}.safetensors" for part in PARTS)]
+    wanted = [MANIFEST, CARD, "int8/*", *(f"{part}.safetensors" for part in PARTS)]
     try:
         return Path(snapshot_download(repository, allow_patterns=wanted))
     except (HfHubHTTPError, HFValidationError, OSError) as error:

@@ -18,7 +18,10 @@ from dprnet.core import graph_cache
 from dprnet.core.config import Settings
 from dprnet.core.errors import BadRecipe, MissingExtra
 
-Runtime = Literal["auto", "torch", "openvino"]
+Runtime = Literal["auto", "torch", "openvino", "int8"]
+
+Precision = Literal["float32", "bf16"]
+"""What torch multiplies in."""
 
 Run = Callable[..., list[NDArray[Any]]]
 """Runs one graph: arrays in, arrays out."""
@@ -36,6 +39,8 @@ OWN_CODE = (
 def chosen(runtime: Runtime | str, device: str) -> Literal["torch", "openvino"]:
     """Which runtime a network is run by: OpenVINO on a CPU where it is installed, else torch.
 
+    OpenVINO also runs graphs of 8-bit integers (:mod:`dprnet.core.int8`).
+
     Raises:
         BadRecipe: a runtime that is none, or OpenVINO on another device than the CPU.
         MissingExtra: OpenVINO was asked for and is not installed.
@@ -44,12 +49,12 @@ def chosen(runtime: Runtime | str, device: str) -> Literal["torch", "openvino"]:
         return "openvino" if device == "cpu" and installed() else "torch"
     if runtime == "torch":
         return "torch"
-    if runtime != "openvino":
-        raise BadRecipe("runtime", f"unknown '{runtime}', expecting auto, torch or openvino")
+    if runtime not in ("openvino", "int8"):
+        raise BadRecipe("runtime", f"unknown '{runtime}', expecting auto, torch, openvino or int8")
     if device != "cpu":
-        raise BadRecipe("runtime", f"openvino runs on device 'cpu', got device '{device}'; take runtime 'torch'")
+        raise BadRecipe("runtime", f"{runtime} runs on device 'cpu', got device '{device}'; take runtime 'torch'")
     if not installed():
-        raise MissingExtra("runtime openvino", "OpenVINO is not installed; get it with: pip install 'dprnet[cpu]'")
+        raise MissingExtra(f"runtime {runtime}", "OpenVINO is not installed; get it with: pip install 'dprnet[cpu]'")
     return "openvino"
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from dprnet.core import int8
 from dprnet.core.bundle import Bundle
 from dprnet.core.classes import COARSE_CLASSES, IGNORE, class_index, coarse_class
 from dprnet.core.config import parse_settings
@@ -19,7 +20,7 @@ from dprnet.core.images import resize_bilinear
 from dprnet.core.lanes import Idle, in_order
 from dprnet.core.records import Detections, Frame, Image
 from dprnet.detect.config import DetectorConfig, fitted_size
-from dprnet.detect.runtime import Garments, GraphRuntime, Runtime, TorchRuntime, openvino_runtime
+from dprnet.detect.runtime import GRAPHS, Garments, GraphRuntime, Runtime, TorchRuntime, openvino_runtime
 
 if TYPE_CHECKING:
     import torch
@@ -64,7 +65,8 @@ class Detector:
         """The detector of a bundle.
 
         Args:
-            runtime: ``torch``, ``openvino``, or ``auto``: OpenVINO on a CPU where it is installed.
+            runtime: ``torch``, ``openvino``, ``int8``, or ``auto``: OpenVINO on a CPU where it is installed, with the
+                bundle's int8 graphs where they lose next to nothing.
 
         Raises:
             BadBundle: no detector in it, or weights that do not fit its settings.
@@ -83,9 +85,10 @@ class Detector:
             load_weights(network, bundle.weights("detector"), bundle.folder)
             return network
 
-        if chosen(runtime, device) == "openvino":
+        if chosen(runtime, device) != "torch":
             identity = {"weights": bundle.check_weights("detector")}
-            return cls(openvino_runtime(config, identity, build), device, batch=batch, where=bundle.folder)
+            ready = int8.ready(bundle, "detector", GRAPHS, runtime)
+            return cls(openvino_runtime(config, identity, build, int8=ready), device, batch=batch, where=bundle.folder)
         return cls(build(), device, batch=batch, where=bundle.folder)
 
     @property
@@ -124,14 +127,15 @@ class Detector:
             yield from found
 
     def _look(self, group: list[Frame], threshold: float) -> list[Detections]:
-        images = [self._image(frame) for frame in group]
+        images = [self.image(frame) for frame in group]
         try:
             found = self.runtime(images, threshold)
         except FloatingPointError as error:
             raise BadBundle(self.where, f"{error} at frame {group[0].index}; the weights are damaged") from None
         return [self._record(*one) for one in zip(group, images, found, strict=True)]
 
-    def _image(self, frame: Frame) -> Image:
+    def image(self, frame: Frame) -> Image:
+        """A frame as the network looks at it."""
         height, width, _ = frame.image.shape
         height, width = fitted_size(height, width, self.config.short_side, self.config.long_side)
         return resize_bilinear(frame.image, width, height)

@@ -20,6 +20,9 @@ from dprnet.detect.boxes import Floats, Ints
 from dprnet.detect.config import BOX_WEIGHTS, MIN_SIDE, STRIDE, DetectorConfig
 
 if TYPE_CHECKING:
+    import torch
+
+    from dprnet.detect.boxhead import Found
     from dprnet.detect.model import DetectorNetwork
 
 # Shape legend:  B images of one size (H, W)   N garments of an image   R boxes of a batch   L pooled levels
@@ -46,7 +49,7 @@ class Runtime(Protocol):
     """A detector's network that can be asked."""
 
     name: str
-    """torch or openvino."""
+    """torch, openvino or int8."""
     lanes: int
     """Calls that may run at once, each in a thread of its own."""
     config: DetectorConfig
@@ -61,14 +64,25 @@ class Runtime(Protocol):
 
 
 class TorchRuntime:
-    """The reference; on any device."""
+    """The reference; on any device.
+
+    Args:
+        network: in any mode; it is put into evaluation mode on ``device``.
+        device: ``cpu``, ``cuda``, ``cuda:1`` ...
+        precision: ``bf16`` lets torch multiply in bfloat16 where it deems that safe, with channels last in memory.
+    """
 
     name = "torch"
     lanes = 1
 
-    def __init__(self, network: DetectorNetwork, device: str = "cpu") -> None:
+    def __init__(self, network: DetectorNetwork, device: str = "cpu", precision: graphs.Precision = "float32") -> None:
         self.network = network.to(device).eval().requires_grad_(False)
         self.config = network.config
+        self.precision = precision
+        if precision == "bf16":
+            import torch
+
+            self.network = self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def __call__(self, images: Sequence[Image], score_threshold: float) -> list[Garments]:
         """See :class:`Runtime`."""
@@ -77,13 +91,21 @@ class TorchRuntime:
         tensors = [torch.from_numpy(np.require(image, requirements=["C", "W"])).permute(2, 0, 1) for image in images]
         return [
             Garments(
-                found.boxes.cpu().numpy(),
+                found.boxes.float().cpu().numpy(),
                 found.labels.cpu().numpy(),
                 found.scores.float().cpu().numpy(),
                 {name: values.float().cpu().numpy() for name, values in found.answers.items()},
             )
-            for found in self.network.detections(tensors, score_threshold)
+            for found in self.found(tensors, score_threshold)
         ]
+
+    def found(self, images: Sequence[torch.Tensor], score_threshold: float) -> list[Found]:
+        """The garments of images (3, H, W) uint8 that may already be on the device; all stays there."""
+        import torch
+
+        device = self.network.backbone.mean.device.type
+        with torch.autocast(device, torch.bfloat16, enabled=self.precision == "bf16"):
+            return self.network.detections(images, score_threshold)
 
 
 class GraphRuntime:
@@ -199,6 +221,7 @@ def openvino_runtime(
     identity: Mapping[str, object],
     build: Callable[[], DetectorNetwork],
     lanes: int | None = None,
+    int8: Mapping[str, Path] | None = None,
 ) -> GraphRuntime:
     """The runtime of a network, from graphs that were kept or are made now.
 
@@ -206,15 +229,20 @@ def openvino_runtime(
         config: of the network.
         identity: what its weights follow from.
         build: makes the network, where no graphs are kept.
+        int8: graphs by name that are taken instead of those in float32.
     """
-    paths = graphs.of_network("dprnet.detect", GRAPHS, config, identity, lambda: _parts(build()))
-    return compiled(paths, config, lanes)
+    paths = dict(int8 or {})
+    if set(paths) != set(GRAPHS):
+        paths = graphs.of_network("dprnet.detect", GRAPHS, config, identity, lambda: _parts(build())) | paths
+    return compiled(paths, config, lanes, name="int8" if int8 else "openvino")
 
 
-def compiled(paths: Mapping[str, Path], config: DetectorConfig, lanes: int | None = None) -> GraphRuntime:
+def compiled(
+    paths: Mapping[str, Path], config: DetectorConfig, lanes: int | None = None, name: str = "openvino"
+) -> GraphRuntime:
     """The runtime of OpenVINO graphs in files, in as many lanes as there are cores unless said otherwise."""
     lanes = lanes or graphs.lanes()
-    return GraphRuntime({name: graphs.Graph(paths[name], lanes) for name in GRAPHS}, config, lanes)
+    return GraphRuntime({name: graphs.Graph(paths[name], lanes) for name in GRAPHS}, config, lanes, name)
 
 
 def _parts(network: DetectorNetwork) -> Mapping[str, graphs.Part]:

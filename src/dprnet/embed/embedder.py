@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dprnet.core import int8
 from dprnet.core.bundle import Bundle
 from dprnet.core.config import parse_settings
 from dprnet.core.errors import BadBundle, BadVector
@@ -19,7 +20,7 @@ from dprnet.core.graphs import chosen
 from dprnet.core.lanes import Idle, in_order
 from dprnet.core.records import FloatArray, Image
 from dprnet.embed.config import EmbedderConfig, prepare
-from dprnet.embed.runtime import GraphRuntime, Runtime, TorchRuntime, as_batch, openvino_runtime
+from dprnet.embed.runtime import GRAPH, GraphRuntime, Runtime, TorchRuntime, as_batch, openvino_runtime
 
 if TYPE_CHECKING:
     import torch
@@ -66,7 +67,8 @@ class Embedder:
         """The embedder of a bundle.
 
         Args:
-            runtime: ``torch``, ``openvino``, or ``auto``: OpenVINO on a CPU where it is installed.
+            runtime: ``torch``, ``openvino``, ``int8``, or ``auto``: OpenVINO on a CPU where it is installed, with the
+                bundle's int8 graph where it loses next to nothing.
 
         Raises:
             BadBundle: the bundle has none, or its weights are not those of its settings.
@@ -82,9 +84,10 @@ class Embedder:
             load_weights(network, bundle.weights("embedder"), str(bundle.folder))
             return network
 
-        if chosen(runtime, str(device)) == "openvino":
+        if chosen(runtime, str(device)) != "torch":
             identity = {"weights": bundle.check_weights("embedder")}
-            return cls(openvino_runtime(config, identity, build), bundle.embedder_identity)
+            ready = int8.ready(bundle, "embedder", (GRAPH,), runtime)
+            return cls(openvino_runtime(config, identity, build, int8=ready), bundle.embedder_identity)
         return cls(build(), bundle.embedder_identity, device)
 
     @classmethod

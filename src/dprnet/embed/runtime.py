@@ -29,7 +29,7 @@ class Runtime(Protocol):
     """An embedder's network that can be asked."""
 
     name: str
-    """torch or openvino."""
+    """torch, openvino or int8."""
     lanes: int
     """Calls that may run at once, each in a thread of its own."""
     config: EmbedderConfig
@@ -42,12 +42,20 @@ class Runtime(Protocol):
 
 
 class TorchRuntime:
-    """The reference; on any device."""
+    """The reference; on any device.
+
+    Args:
+        network: in any mode; it is put into evaluation mode on ``device``.
+        device: ``cpu``, ``cuda``, ``cuda:1`` ...
+        precision: ``bf16`` lets torch multiply in bfloat16 where it deems that safe.
+    """
 
     name = "torch"
     lanes = 1
 
-    def __init__(self, network: EmbedderNetwork, device: torch.device | str = "cpu") -> None:
+    def __init__(
+        self, network: EmbedderNetwork, device: torch.device | str = "cpu", precision: graphs.Precision = "float32"
+    ) -> None:
         import torch
 
         self.config = network.config
@@ -55,14 +63,25 @@ class TorchRuntime:
         self.device = torch.device(device)
         moved = network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.network: EmbedderNetwork = moved.eval()
+        self.precision = precision
 
     def __call__(self, images: NDArray[np.uint8]) -> FloatArray:
         """See :class:`Runtime`."""
         import torch
 
-        with torch.inference_mode():
-            vectors: FloatArray = self.network(as_batch(images, self.device)).float().cpu().numpy()
+        vectors: FloatArray = self.vectors(torch.from_numpy(images)).cpu().numpy()
         return vectors
+
+    def vectors(self, images: torch.Tensor) -> torch.Tensor:
+        """Prepared images (B, S, S, 3) uint8 on any device -> (B, D) float32 on this one's."""
+        import torch
+
+        with (
+            torch.inference_mode(),
+            torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"),
+        ):
+            found: torch.Tensor = self.network(images.to(self.device).permute(0, 3, 1, 2).float())
+        return found.float()
 
 
 class GraphRuntime:
@@ -94,6 +113,7 @@ def openvino_runtime(
     identity: Mapping[str, object],
     build: Callable[[], EmbedderNetwork],
     lanes: int | None = None,
+    int8: Mapping[str, Path] | None = None,
 ) -> GraphRuntime:
     """The runtime of a network, from the graph that was kept or is made now.
 
@@ -101,15 +121,16 @@ def openvino_runtime(
         config: of the network.
         identity: what its weights follow from.
         build: makes the network, where no graph is kept.
+        int8: graphs by name that are taken instead of those in float32.
     """
-    paths = graphs.of_network("dprnet.embed", [GRAPH], config, identity, lambda: _parts(build()))
-    return compiled(paths[GRAPH], config, lanes)
+    paths = int8 or graphs.of_network("dprnet.embed", [GRAPH], config, identity, lambda: _parts(build()))
+    return compiled(paths[GRAPH], config, lanes, name="int8" if int8 else "openvino")
 
 
-def compiled(path: Path, config: EmbedderConfig, lanes: int | None = None) -> GraphRuntime:
+def compiled(path: Path, config: EmbedderConfig, lanes: int | None = None, name: str = "openvino") -> GraphRuntime:
     """The runtime of an OpenVINO graph in a file, in as many lanes as there are cores unless said otherwise."""
     lanes = lanes or graphs.lanes()
-    return GraphRuntime(graphs.Graph(path, lanes), config, lanes)
+    return GraphRuntime(graphs.Graph(path, lanes), config, lanes, name)
 
 
 def _parts(network: EmbedderNetwork) -> Mapping[str, graphs.Part]:

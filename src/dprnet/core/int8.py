@@ -1,0 +1,96 @@
+"""Graphs of 8-bit integers that a bundle may hold beside its weights: what they follow from, and whether to take them.
+
+    int8/detector-first.xml .bin   int8/embedder-embedder.xml .bin
+
+They are made once by ``dprnet export --int8``, which measures what they lose; ``bundle.json`` says it under ``int8``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from dprnet.core.bundle import MANIFEST, Bundle
+from dprnet.core.errors import BadBundle, BadRecipe
+
+log = logging.getLogger(__name__)
+
+FOLDER = "int8"
+ENDINGS = (".xml", ".bin")
+
+
+def entry(bundle: Bundle, part: str) -> Mapping[str, Any]:
+    """What the manifest says of a network's int8 graphs; empty where its weights or settings are others since."""
+    every = bundle.manifest.get("int8")
+    found = every.get(part) if isinstance(every, dict) else None
+    known = (
+        isinstance(found, dict) and isinstance(found.get("files"), dict) and found.get("of") == _followed(bundle, part)
+    )
+    return found if known and found is not None else {}
+
+
+def ready(bundle: Bundle, part: str, names: tuple[str, ...], runtime: str) -> dict[str, Path]:
+    """The int8 graphs by name that a network is run with under a runtime; those that are not there run in float32.
+
+    ``auto`` takes them where their loss was found small enough, ``int8`` whatever it is.
+
+    Raises:
+        BadRecipe: int8 was asked for and the bundle holds none that follow from its weights.
+        BadBundle: a file is missing or not the one that the manifest names.
+    """
+    found = entry(bundle, part)
+    if runtime == "int8" and not found:
+        if not any(entry(bundle, other) for other in ("detector", "embedder")):
+            raise BadRecipe(
+                "runtime", f"{bundle.folder} holds no int8 graphs of its weights; make them with:"
+                f" dprnet export --int8 DATA --bundle FOLDER, or take runtime 'openvino'",
+            )  # fmt: skip
+        log.info("%s: no int8 graphs of the %s; it runs in float32", bundle.folder, part)
+    if not found or not (runtime == "int8" or (runtime == "auto" and found.get("default") is True)):
+        return {}
+    files = found["files"]
+    paths = {name: bundle.folder / FOLDER / f"{part}-{name}.xml" for name in names if f"{part}-{name}.xml" in files}
+    for path in (path.with_suffix(ending) for path in paths.values() for ending in ENDINGS):
+        if not path.is_file() or _sha256(path) != files.get(path.name):
+            raise BadBundle(path, "missing, or not the file that bundle.json names; take runtime 'openvino' meanwhile")
+    return paths
+
+
+def save(bundle: Bundle, part: str, models: Mapping[str, Any], figures: Mapping[str, Any], *, default: bool) -> Bundle:
+    """Put int8 graphs of a network into its bundle.
+
+    Args:
+        models: OpenVINO models by name.
+        figures: what was measured of them.
+        default: whether ``auto`` takes them.
+    """
+    import openvino
+
+    folder = bundle.folder / FOLDER
+    folder.mkdir(exist_ok=True)
+    for old in folder.glob(f"{part}-*"):
+        old.unlink()
+    for name, model in models.items():
+        openvino.save_model(model, folder / f"{part}-{name}.xml", compress_to_fp16=True)
+    files = {path.name: _sha256(path) for path in sorted(folder.glob(f"{part}-*"))}
+    made = {"of": _followed(bundle, part), "files": files, "default": default, "figures": dict(figures)}
+    manifest = {**bundle.manifest, "int8": {**dict(bundle.manifest.get("int8") or {}), part: made}}
+    partial = bundle.folder / f"{MANIFEST}.partial"
+    partial.write_text(json.dumps(manifest, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    partial.replace(bundle.folder / MANIFEST)
+    return Bundle.from_pretrained(bundle.folder.resolve())
+
+
+def _followed(bundle: Bundle, part: str) -> str:
+    """A digest of what the graphs of a network follow from: its settings and weights."""
+    whole = {"settings": bundle.settings(part), "weights": bundle.manifest["weights"].get(part)}
+    return hashlib.sha256(json.dumps(whole, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
