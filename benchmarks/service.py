@@ -61,7 +61,7 @@ class Service:
         jobs = [self.ask("/v1/jobs?name=clip&gallery=shop", clip)["id"] for _ in range(count)]
         for job in jobs:
             while (state := self.ask(f"/v1/jobs/{job}")["state"]) not in {"done", "failed"}:
-                time.sleep(0.05)
+                time.sleep(0.25)
             assert state == "done", self.ask(f"/v1/jobs/{job}")
 
 
