@@ -112,9 +112,8 @@ def train_detector(recipe: DetectorRecipe, out: Path, resume: bool = True, progr
     module.mark_forward_method("losses")
     average.state = {name: value.to(fabric.device) for name, value in average.state.items()}
     run.watch = Watch(config, images, average)
-    loader = _loader(
-        images, chances, recipe, Steps(run.step, recipe.steps, recipe.batch, fabric.global_rank, fabric.world_size)
-    )
+    steps = Steps(run.step, recipe.steps, recipe.batch, fabric.global_rank, fabric.world_size)
+    loader = _loader(images, chances, recipe, steps)
     meter = _Meter(recipe, run)
     batches = (progress or Silent()).track(loader, "training the detector", len(loader))
     for step, (pictures, truths, names) in enumerate(batches, start=run.step):
