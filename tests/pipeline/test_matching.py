@@ -61,7 +61,12 @@ def test_a_filter_that_cannot_be_applied_costs_no_video(
 
 
 def test_decisions_reach_the_report(
-    random_bundle: Path, calibrated: Bundle, gallery: Path, moving_square: Path, tmp_path: Path
+    random_bundle: Path,
+    calibrated: Bundle,
+    gallery: Path,
+    moving_square: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     plain = VideoToShop.from_pretrained(random_bundle, gallery=gallery).search(moving_square, every="1s")
     assert set(plain.matches.decisions) == {None}
@@ -81,3 +86,4 @@ def test_decisions_reach_the_report(
     assert "exact" in read_json(out / "report.json").matches.decisions
     page = (out / "report.html").read_text(encoding="utf-8")
     assert 'class="badge exact"' in page
+    assert ", exact 99%)" in capsys.readouterr().out

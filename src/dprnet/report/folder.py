@@ -51,4 +51,7 @@ def _match(report: Report, garment: int) -> str:
     if not report.matches.items[garment]:
         return ""
     match = report.matches.items[garment][0]
-    return f"; {printable(match.title or match.item_id, 60)} ({match.similarity:.2f})"
+    said = report.matches.decisions[garment] if report.matches.decisions else None
+    certain = report.matches.probabilities[garment] if report.matches.probabilities else None
+    told = f", {said}" + (f" {certain:.0%}" if certain is not None else "") if said else ""
+    return f"; {printable(match.title or match.item_id, 60)} ({match.similarity:.2f}{told})"
