@@ -1,7 +1,7 @@
 """Millions of videos and photos: what they need, from measured costs, and a simulation of the cluster.
 
     python benchmarks/scale.py --measure costs.json --data out/world/test --videos 12    measure the costs on a set
-    python benchmarks/scale.py --costs costs.json                                        the arithmetic and the simulation
+    python benchmarks/scale.py --costs costs.json                                        the arithmetic, a cluster
 
 Without --costs, those of benchmarks/scale_costs.json.
 """
