@@ -55,7 +55,7 @@ def test_commands_exist(page: Path, capsys):
         verbs = [word for word in words[1:3] if re.fullmatch(r"[a-z-]+", word)]
         depth = 2 if verbs[0] in {"train", "evaluate", "calibrate", "world", "annotate"} else 1
         assert run([*verbs[:depth], "--help"]) == 0, f"{page.name}: {' '.join(words)}"
-        known = set(re.findall(r"(?<![\w-])--?[a-z][a-z-]*", capsys.readouterr().out))
+        known = set(re.findall(r"(?<![\w-])--?[a-z][a-z0-9-]*", capsys.readouterr().out))
         used = {word.partition("=")[0] for word in words if word.startswith("-")}
         assert used <= known, f"{page.name}: {' '.join(words)}: no such option {used - known}"
 
