@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from dprnet.core.colour import colour_roots
+from dprnet.core.colour import colour_roots, joint_colours
 
 
 def plain(colour, cells=5):
@@ -40,3 +40,11 @@ def test_a_cell_without_weight_does_not_count():
     cells = torch.cat([plain([1.0, 0.0, 0.0], 2), plain([0.0, 1.0, 0.0], 2)], dim=2)
     weight = torch.tensor([[0.5, 0.5, 0.0, 0.0]])
     assert torch.allclose(colour_roots(cells, weight, 4), colour_roots(plain([1.0, 0.0, 0.0], 2), even(2), 4))
+
+
+def test_the_joint_histogram_by_hand():
+    roots = joint_colours(plain([1.0, 0.0, 0.25]), even(), nodes=3)[0].view(3, 3, 3)
+    wanted = torch.zeros(3, 3, 3)
+    wanted[2, 0, 0] = wanted[2, 0, 1] = 0.5**0.5
+    assert torch.allclose(roots, wanted, atol=1e-4)
+    assert float(roots.square().sum()) == pytest.approx(1, abs=1e-4)

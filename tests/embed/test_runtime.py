@@ -18,6 +18,9 @@ pytest.importorskip("openvino")
 
 SIZES = {
     "joined levels and colours": EmbedderConfig(size=8, image_size=32, strides=(16, 32), colour=4),
+    "with what stands beside": EmbedderConfig(
+        size=8, image_size=48, trained_image_size=32, kept=6, shades=5, batch_norm="folded"
+    ),
     "one level, GeM": EmbedderConfig(size=8, image_size=48, pooling="gem", fit="squash"),
 }
 
@@ -36,7 +39,7 @@ def test_the_vectors_are_those_of_torch(name, tmp_path):
     torch.manual_seed(0)
     network = EmbedderNetwork(SIZES[name]).eval()
     runtime = graph_of(network, tmp_path)
-    assert runtime.size == 8
+    assert runtime.size == network.size
     images = pictures(11)
     wanted = Embedder(TorchRuntime(network), "x@0")(images)
     np.testing.assert_allclose(Embedder(runtime, "x@0", batch=4)(images), wanted, atol=1e-4)

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 import torchvision
 from torch import Tensor, nn
+from torch.nn import functional
 
 from dprnet.core.errors import BadRecipe
 from dprnet.core.folding import fold_norms
@@ -177,3 +178,30 @@ def freeze_batch_norm(network: nn.Module) -> None:
     for module in network.modules():
         if isinstance(module, nn.modules.batchnorm._BatchNorm):
             module.eval()
+
+
+class _RightPadded(nn.Conv2d):
+    """A convolution padded at the right and bottom only."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(functional.pad(x, (0, 1, 0, 1)))
+
+
+def pad_as_tensorflow(network: nn.Module) -> None:
+    """Pad convolutions of stride 2 at the right and bottom only, as the ImageNet MobileNetV2 at hand was made.
+
+    Training forgets the difference; weights that stay as they are need it. Names of weights stay.
+    """
+    for module in list(network.modules()):
+        for name, child in list(module.named_children()):
+            if type(child) is nn.Conv2d and child.stride == (2, 2):
+                padded = _RightPadded(
+                    child.in_channels,
+                    child.out_channels,
+                    child.kernel_size,  # type: ignore[arg-type]
+                    stride=2,
+                    groups=child.groups,
+                    bias=child.bias is not None,
+                )
+                padded.load_state_dict(child.state_dict())
+                setattr(module, name, padded)

@@ -4,13 +4,10 @@ Networks trained on ImageNet learn to see past colour, and a few hundred product
 garments of one cut differ in nothing else.
 
 Shape legend
-    B  images    H, W  pixels    G  cells a side    N  nodes of a colour channel    E  numbers of an embedding
-    S  numbers of its shades
+    B  images    H, W  pixels    G  cells a side    N  nodes of a colour channel
 """
 
 from __future__ import annotations
-
-import math
 
 import torch
 from torch import Tensor, nn
@@ -19,7 +16,6 @@ from torch.nn import functional
 from dprnet.core.colour import colour_roots
 
 GRID = 64  # ours: colours are averaged to so many cells a side; 32 blurs fine shades (measured: docs/embed.md)
-BELIEVED = 0.1  # ours: share of the colours before training
 WHITE = 0.96  # ours: above it (all three channels) a cell is likely the ground a shop photo stands on
 
 
@@ -55,39 +51,3 @@ class ColourPool(nn.Module):
         whiteness = ((cells.amin(dim=1) - WHITE) / (1 - WHITE)).clamp(0, 1)
         seen = functional.interpolate(self.weigh(maps).float(), size=(GRID, GRID), mode="bilinear")[:, 0]
         return torch.sigmoid(seen - self.ground * whiteness)
-
-
-class Shades(nn.Module):
-    """Colours as numbers of their own beside an embedding, in a share that each picture decides (ours).
-
-    An embedding that has learned to see a garment through the lights of a video no longer tells fine shades apart;
-    under the even light of a studio these are what tells the colours of one product apart. The cosine of two pictures
-    is ``sqrt((1-a)(1-b))`` times that of their embeddings and ``sqrt(ab)`` times that of their shades, a and b being
-    how far the colours of each can be believed (measured: docs/embed.md).
-
-    Args:
-        channels: of the pooled features that decide the share.
-        colours: 3 N^2.
-        size: S.
-    """
-
-    def __init__(self, channels: int, colours: int, size: int) -> None:
-        super().__init__()
-        self.turn = nn.Linear(colours, size)
-        self.believe = nn.Linear(channels, 1)
-        nn.init.zeros_(self.believe.weight)
-        nn.init.constant_(self.believe.bias, math.log(BELIEVED / (1 - BELIEVED)))
-
-    def forward(self, embeddings: Tensor, pooled: Tensor, colours: Tensor) -> Tensor:
-        """(B, E), (B, C) and (B, 3 N^2) -> (B, E + S), each row of length 1."""
-        share = torch.sigmoid(self.believe(pooled))
-        shades = functional.normalize(self.turn(colours), dim=1)
-        return torch.cat([functional.normalize(embeddings, dim=1) * (1 - share).sqrt(), shades * share.sqrt()], dim=1)
-
-    @torch.no_grad()
-    def settle(self, colours: Tensor) -> None:
-        """Begin at the principal directions of the (M, 3 N^2) colours of some photos."""
-        middle = colours.mean(dim=0)
-        directions = torch.linalg.svd(colours - middle, full_matrices=False).Vh[: self.turn.out_features]
-        self.turn.weight[: len(directions)].copy_(directions)
-        self.turn.bias.copy_(-self.turn.weight @ middle)

@@ -24,14 +24,18 @@ class EmbedderConfig(Settings):
     pooling: Literal["average", "gem"] = "average"  # paper, figure 4 (GAP)
     strides: tuple[int, ...] = (32,)  # ours; several: pooled features of earlier levels are joined, for colour, cloth
     colour: int = Field(default=0, ge=0, le=64)  # ours; nodes a channel of ColourPool; 0: none
-    shades: int = Field(default=0, ge=0, le=1024)  # ours; numbers beside `size` that are colours alone; needs colour
+    kept: int = Field(default=0, ge=0, le=2048)  # ours; numbers of the start weights' own features; 0: none
+    kept_share: float = Field(default=0.3, ge=0, lt=1)  # ours; of the cosine of two images; chosen on validation
+    shades: int = Field(default=0, ge=0, le=512)  # ours; numbers of plain colours; 0: none
+    shades_share: float = Field(default=0.1, ge=0, lt=1)  # ours; as kept_share
+    trained_image_size: int = Field(default=0, ge=0, le=1024)  # ours; px the trained network sees; 0: image_size
     standard: bool = False  # ours; a BatchNorm after fc, whose factors begin at the spread of fc's directions
     batch_norm: BatchNorm = "live"  # ours; folded for weights that come without statistics
 
     @model_validator(mode="after")
-    def _shades_of_colours(self) -> Self:
-        if self.shades and not (self.colour and self.size):
-            raise ValueError("shades are made of the colours and stand beside an fc: set colour and size too")
+    def _room_for_the_trained(self) -> Self:
+        if self.kept and self.kept_share + self.shades_share >= 1:
+            raise ValueError("kept_share and shades_share leave nothing to the trained part")
         return self
 
 

@@ -14,7 +14,8 @@ from torch.nn import functional
 from torch.nn.utils.fusion import fuse_linear_bn_eval
 
 from dprnet.embed.backbone import build_backbone, freeze_batch_norm
-from dprnet.embed.colour import ColourPool, Shades
+from dprnet.embed.beside import Kept, Shades, Shrink
+from dprnet.embed.colour import ColourPool
 from dprnet.embed.config import EmbedderConfig
 
 __all__ = ["EmbedderConfig", "EmbedderNetwork", "GeneralizedMean", "GlobalAverage", "InstanceClassifier"]
@@ -42,11 +43,17 @@ class EmbedderNetwork(nn.Module):
         # Pooled features are never negative: a step of Adam moves all embeddings the same way, and within a hundred
         # steps all of them are one. With the batch's mean taken off they cannot (docs/embed.md).
         self.standard = nn.BatchNorm1d(config.size) if config.standard and config.size else nn.Identity()
-        self.shades = Shades(sum(widths), self.colour.size, config.shades) if self.colour and config.shades else None
-        self.size = (config.size or sum(widths)) + (config.shades if self.shades else 0)
+        self.trained = config.size or sum(widths)
+        smaller = 0 < config.trained_image_size < config.image_size
+        self.shrink = Shrink(config.image_size, config.trained_image_size) if smaller else None
+        self.kept = Kept(config) if config.kept else None
+        self.shades = Shades(config.shades) if config.shades else None
+        self.size = self.trained + config.kept + config.shades
 
     def pooled(self, images: Tensor) -> list[Tensor]:
         """(B, C) of each level, and the colours where they are asked for."""
+        if self.shrink is not None and images.shape[-1] == self.config.image_size:
+            images = self.shrink(images)
         maps = self.backbone(images)
         found = [pool(map_) for pool, map_ in zip(self.pools, maps, strict=True)]
         if self.colour is not None:
@@ -54,22 +61,26 @@ class EmbedderNetwork(nn.Module):
         return found
 
     def features(self, images: Tensor) -> Tensor:
-        """(B, D) embeddings before normalisation."""
+        """(B, D') what is trained, before normalisation."""
         parts = self.pooled(images)
-        colours = parts[-1]
         if len(parts) > 1:
             parts = [part * scale for part, scale in zip(parts, self.scales, strict=True)]
-        pooled = torch.cat(parts, dim=1)
-        joined: Tensor = self.fc(pooled).float()
+        joined: Tensor = self.fc(torch.cat(parts, dim=1)).float()
         with torch.autocast(joined.device.type, enabled=False):
-            found: Tensor = self.standard(joined)
-            if self.shades is not None:
-                found = self.shades(found, pooled.float(), colours.float())
-        return found
+            standard: Tensor = self.standard(joined)
+        return standard
 
     def forward(self, images: Tensor) -> Tensor:
         """(B, D) embeddings, each of length 1."""
-        return functional.normalize(self.features(images), dim=1)
+        trained = functional.normalize(self.features(images), dim=1)
+        beside = [
+            (part(images), share)
+            for part, share in ((self.kept, self.config.kept_share), (self.shades, self.config.shades_share))
+            if part is not None
+        ]
+        # Roots, so that the cosine of two images is the mean of the parts' cosines, weighted with their shares.
+        left = 1 - sum(share for _, share in beside)
+        return torch.cat([trained * left**0.5, *(part * share**0.5 for part, share in beside)], dim=1)
 
     def folded(self) -> EmbedderNetwork:
         """A network of the same answers in evaluation mode, without the BatchNorm after fc: what a bundle holds."""
@@ -104,8 +115,6 @@ class EmbedderNetwork(nn.Module):
         self.eval()
         runs = [self.pooled(images[first : first + batch]) for first in range(0, len(images), batch)]
         levels = [torch.cat(parts).float() for parts in zip(*runs, strict=True)]
-        if self.shades is not None:
-            self.shades.settle(levels[-1])
         for number, (scale, level) in enumerate(zip(self.scales, levels, strict=False)):
             share = colour**2 if self.colour is not None and number == len(levels) - 1 else 1 / len(self.pools)
             spread = (level - level.mean(dim=0)).square().sum(dim=1).mean().sqrt().clamp_min(1e-6)
@@ -125,27 +134,27 @@ class EmbedderNetwork(nn.Module):
         self.train(was)
 
     @torch.no_grad()
-    def settle_added(self, images: Tensor, *, shades: bool, batch: int = 64) -> None:
-        """Settle what start weights of another bundle lack, with (M, 3, H, W) photos: to train on.
-
-        The BatchNorm after fc changes nothing yet, and the shades, where asked for, begin at the principal directions
-        of the photos' colours.
-        """
+    def settle_standard(self, images: Tensor, batch: int = 64) -> None:
+        """Let the BatchNorm after fc change nothing yet, with the statistics of (M, 3, H, W) photos: to train on."""
+        if not isinstance(self.standard, nn.BatchNorm1d):
+            return
         was = self.training
         self.eval()
-        (standard, self.standard), (term, self.shades) = (self.standard, nn.Identity()), (self.shades, None)
-        parts = [images[first : first + batch] for first in range(0, len(images), batch)]
-        found = torch.cat([self.features(part) for part in parts])
-        self.standard, self.shades = standard, term
-        if isinstance(standard, nn.BatchNorm1d):
-            mean, variance = found.mean(dim=0), found.var(dim=0)
-            standard.running_mean.copy_(mean)  # type: ignore[union-attr]
-            standard.running_var.copy_(variance)  # type: ignore[union-attr]
-            standard.weight.copy_((variance + standard.eps).sqrt())
-            standard.bias.copy_(mean)
-        if term is not None and shades:
-            term.settle(torch.cat([self.pooled(part)[-1] for part in parts]).float())
+        standard, self.standard = self.standard, nn.Identity()
+        found = torch.cat([self.features(images[first : first + batch]) for first in range(0, len(images), batch)])
+        self.standard = standard
+        mean, variance = found.mean(dim=0), found.var(dim=0)
+        standard.running_mean.copy_(mean)  # type: ignore[union-attr]
+        standard.running_var.copy_(variance)  # type: ignore[union-attr]
+        standard.weight.copy_((variance + standard.eps).sqrt())
+        standard.bias.copy_(mean)
         self.train(was)
+
+    def settle_beside(self, images: Tensor) -> None:
+        """Let what stands beside the trained part take its directions from (M, 3, H, W) photos."""
+        for part in (self.kept, self.shades):
+            if part is not None:
+                part.settle(images)
 
 
 class GlobalAverage(nn.Module):

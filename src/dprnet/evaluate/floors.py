@@ -10,12 +10,11 @@ from pathlib import Path
 import numpy as np
 import torch
 from safetensors.torch import load_file
-from torch import nn
 
 from dprnet.core.errors import MissingFile
 from dprnet.core.images import letterbox, shrink
 from dprnet.core.records import FloatArray, Image
-from dprnet.embed.backbone import load_imagenet
+from dprnet.embed.backbone import load_imagenet, pad_as_tensorflow
 from dprnet.embed.embedder import as_batch
 from dprnet.embed.model import EmbedderConfig, EmbedderNetwork
 
@@ -42,7 +41,7 @@ class Floor:
             raise MissingFile(path, "no ImageNet weights here; set DPRNET_DATA to the folder of real data")
         network = EmbedderNetwork(EmbedderConfig(size=0, image_size=IMAGE_SIZE, batch_norm="folded"))
         load_imagenet(network.backbone, load_file(path), batch_norm="folded")
-        _pad_as_tensorflow(network)
+        pad_as_tensorflow(network)
         self.network = network.to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
 
     def __call__(self, images: Iterable[Image]) -> FloatArray:
@@ -76,12 +75,3 @@ def colour_histogram(image: Image) -> FloatArray:
     counts = np.bincount(bins @ np.array([BINS * BINS, BINS, 1]), minlength=BINS**3)
     shares: FloatArray = np.sqrt(counts / counts.sum()).astype(np.float32)
     return shares
-
-
-def _pad_as_tensorflow(network: nn.Module) -> None:
-    """The weights were made with padding at the right and bottom only; as they are frozen, that must be so here."""
-    for module in list(network.modules()):
-        for name, child in list(module.named_children()):
-            if isinstance(child, nn.Conv2d) and child.stride == (2, 2):
-                child.padding = (0, 0)
-                setattr(module, name, nn.Sequential(nn.ZeroPad2d((0, 1, 0, 1)), child))

@@ -213,6 +213,8 @@ def _optimizer(training: RetrievalTraining, recipe: EmbedderRecipe) -> torch.opt
     """Backbone and heads at their own rates; no decay of biases, scales and of normalisation."""
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for name, parameter in training.named_parameters():
+        if not parameter.requires_grad:
+            continue
         rate = recipe.lr * (1.0 if name.startswith("network.backbone.") else recipe.head_lr)
         groups.setdefault((rate, recipe.weight_decay if parameter.ndim > 1 else 0.0), []).append(parameter)
     described: list[dict[str, Any]] = [

@@ -38,9 +38,7 @@ class PhotoSource(Settings):
     split: Literal["train", "validation"] = "train"  # of luma and clothing; a shopset is one split
     weight: float = Field(default=1.0, gt=0)  # ours: this source's share of the instances drawn
     paired: float = Field(default=1.0, gt=0)  # ours: how much more often an instance with several photos is drawn
-    light: float = Field(
-        default=1.0, ge=0
-    )  # ours: share of `augment`'s change of light; a studio's is even
+    light: float = Field(default=1.0, ge=0)  # ours: share of `augment`'s change of light; a studio's is even
     per_instance: int = Field(default=12, ge=1)  # ours: most photos kept of one instance, evenly spaced
 
 

@@ -60,6 +60,7 @@ class EmbedderRecipe(Settings):
     validation: tuple[PhotoSource, ...] = ()  # never trained on
     network: EmbedderConfig = EmbedderConfig()
     start: str = "none"  # backbone weights (none, pretrained: timm's own, a file), or a bundle's folder: all
+    kept_start: str = "$DPRNET_DATA/weights/mobilenet_v2_imagenet.safetensors"  # what network.kept keeps
     settle: float = Field(default=0.0, ge=0)  # ours: weight of colours in EmbedderNetwork.settle; 0: fc starts random
     cache_size: int = Field(default=160, ge=16)  # ours: px, squares kept in memory, a little above image_size
     augment: BatchAugmentSettings = BatchAugmentSettings()
@@ -92,9 +93,9 @@ class RetrievalTraining(nn.Module):
         loss = recipe.loss
         # Without its term the branch would only cost memory.
         rows = classes if loss.classification else 0
-        self.branch = InstanceClassifier(network.size, rows, neck=loss.neck, scale=loss.scale) if rows else None
-        self.memory = Memory(loss.memory if loss.distance == "contrast" else 0, network.size)
-        self.augment = BatchAugment(recipe.augment, recipe.network.image_size)
+        self.branch = InstanceClassifier(network.trained, rows, neck=loss.neck, scale=loss.scale) if rows else None
+        self.memory = Memory(loss.memory if loss.distance == "contrast" else 0, network.trained)
+        self.augment = BatchAugment(recipe.augment, recipe.network.trained_image_size or recipe.network.image_size)
         self.light = torch.tensor([source.light for source in recipe.data])
 
     def losses(self, images: Tensor, classes: Tensor) -> dict[str, Tensor]:
@@ -171,20 +172,31 @@ def start_network(network: EmbedderNetwork, recipe: EmbedderRecipe, cache: Photo
         BadRecipe, BadBundle: they are of another network.
     """
     path = Path(os.path.expandvars(recipe.start))
+    some = _some(recipe, cache)
+    beside = network.kept is not None or network.shades is not None
     if (path / MANIFEST).is_file():
         bundle = Bundle.from_pretrained(path)
-        known = int(bundle.settings("embedder").get("shades", 0))
-        plain = EmbedderNetwork(recipe.network.model_copy(update={"standard": False, "shades": known}))
+        known = {name: bundle.settings("embedder").get(name, 0) for name in ("kept", "shades")}
+        plain = EmbedderNetwork(recipe.network.model_copy(update={"standard": False, **known}))
         load_weights(plain, bundle.weights("embedder"), str(path))
         network.load_state_dict(plain.state_dict(), strict=False)
-        network.settle_added(_some(recipe, cache), shades=not known)
-        return
-    if recipe.start not in ("none", "pretrained"):
-        if not path.is_file():
-            raise MissingFile(path, "no start weights here (is DPRNET_DATA set?); start = 'none' begins at random")
-        load_imagenet(network.backbone, load_file(path), batch_norm=recipe.network.batch_norm)
+        network.settle_standard(some)
+        beside = any(getattr(recipe.network, name) != size for name, size in known.items())
+    elif recipe.start not in ("none", "pretrained"):
+        load_imagenet(network.backbone, _weights(recipe.start), batch_norm=recipe.network.batch_norm)
+    if beside:
+        if network.kept is not None:
+            load_imagenet(network.kept.backbone, _weights(recipe.kept_start), batch_norm=recipe.network.batch_norm)
+        network.settle_beside(some)
     if recipe.settle:
-        network.settle(_some(recipe, cache), colour=recipe.settle)
+        network.settle(some, colour=recipe.settle)
+
+
+def _weights(start: str) -> dict[str, Tensor]:
+    path = Path(os.path.expandvars(start))
+    if not path.is_file():
+        raise MissingFile(path, "no start weights here (is DPRNET_DATA set?); start = 'none' begins at random")
+    return load_file(path)
 
 
 def _some(recipe: EmbedderRecipe, cache: PhotoCache) -> Tensor:

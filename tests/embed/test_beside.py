@@ -1,0 +1,118 @@
+"""What stands beside the trained embedding: shares of the cosine, start weights that stay, colours without the ground."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch.nn import functional
+
+from dprnet.core.config import parse_settings
+from dprnet.core.errors import BadRecipe
+from dprnet.embed.backbone import pad_as_tensorflow
+from dprnet.embed.beside import Kept, Shades, Shrink
+from dprnet.embed.model import EmbedderConfig, EmbedderNetwork
+
+CONFIG = EmbedderConfig(
+    size=8,
+    image_size=48,
+    trained_image_size=32,
+    kept=6,
+    kept_share=0.25,
+    shades=5,
+    shades_share=0.35,
+    batch_norm="folded",
+)
+
+
+def photos(count: int, side: int = 48, seed: int = 0) -> torch.Tensor:
+    return 255 * torch.rand((count, 3, side, side), generator=torch.Generator().manual_seed(seed))
+
+
+@pytest.fixture
+def network() -> EmbedderNetwork:
+    torch.manual_seed(0)
+    made = EmbedderNetwork(CONFIG).eval()
+    made.settle_beside(photos(40))
+    return made
+
+
+def test_the_cosine_is_the_weighted_mean_of_the_parts(network: EmbedderNetwork) -> None:
+    images = photos(2, seed=1)
+    with torch.inference_mode():
+        one, other = network(images)
+        trained = functional.normalize(network.features(images), dim=1)
+        parts = [(trained, 0.4), (network.kept(images), 0.25), (network.shades(images), 0.35)]
+    assert one.shape == (network.size,) == (8 + 6 + 5,)
+    assert one.norm() == pytest.approx(1, abs=1e-5)
+    wanted = sum(share * float(part[0] @ part[1]) for part, share in parts)
+    assert float(one @ other) == pytest.approx(wanted, abs=1e-5)
+
+
+def test_shares_that_leave_nothing_are_refused() -> None:
+    with pytest.raises(BadRecipe, match="leave nothing"):
+        parse_settings({"kept": 4, "kept_share": 0.6, "shades_share": 0.4}, EmbedderConfig, "network")
+
+
+def test_training_leaves_them_as_they_are(network: EmbedderNetwork) -> None:
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    network.train()
+    assert not any(module.training for module in network.kept.modules())
+    optimizer = torch.optim.AdamW(network.parameters(), lr=0.1)
+    network.features(photos(4, 32)).square().sum().backward()
+    optimizer.step()
+    for name, value in network.state_dict().items():
+        same = torch.equal(value, before[name])
+        assert same or not name.startswith(("kept.", "shades.")), name
+    assert not torch.equal(network.fc.weight, before["fc.weight"])
+
+
+def test_parts_begin_at_the_principal_directions() -> None:
+    shades = Shades(4)
+    images = photos(30, seed=2) * torch.tensor([1.0, 0.5, 0.2]).view(1, 3, 1, 1)
+    shades.settle(images)
+    turned = shades.turn(shades.see(images))
+    assert turned.mean(dim=0).abs().max() < 1e-4
+    assert torch.allclose(shades.turn.weight @ shades.turn.weight.T, torch.eye(4), atol=1e-4)
+    spread = turned.var(dim=0)
+    assert spread.tolist() == sorted(spread.tolist(), reverse=True)
+
+
+def test_white_ground_does_not_count_and_colour_does() -> None:
+    garment = torch.tensor([200.0, 30.0, 60.0]).view(1, 3, 1, 1)
+    close, far = (torch.full((1, 3, 64, 64), 255.0) for _ in range(2))
+    close[:, :, 4:60, 4:60] = garment
+    far[:, :, 24:40, 24:40] = garment
+    other = close.flip(1)  # the same garment in another colour
+    shades = Shades(4)
+    seen = [shades.see(image)[0] for image in (close, far, other)]
+    assert float(seen[0] @ seen[1]) > 0.95
+    assert float(seen[0] @ seen[2]) < 0.3
+    assert shades.see(torch.full((1, 3, 64, 64), 255.0)).norm() == pytest.approx(1, abs=1e-3)
+
+
+def test_shrinking_is_torchs_antialiased_resizing() -> None:
+    images = photos(2, 56)
+    wanted = functional.interpolate(images, (32, 32), mode="bilinear", antialias=True)
+    assert torch.allclose(Shrink(56, 32)(images), wanted, atol=1e-3)
+
+
+def test_only_right_and_bottom_are_padded_and_names_stay() -> None:
+    plain = torch.nn.Sequential(torch.nn.Conv2d(1, 1, 3, stride=2, padding=1), torch.nn.Conv2d(1, 1, 3, padding=1))
+    names = list(plain.state_dict())
+    with torch.no_grad():
+        plain[0].weight.copy_(torch.arange(9.0).view(1, 1, 3, 3))
+        plain[0].bias.zero_()
+    pad_as_tensorflow(plain)
+    assert list(plain.state_dict()) == names
+    image = torch.zeros(1, 1, 4, 4)
+    image[0, 0, 0, 0] = 1
+    assert plain[0](image)[0, 0].tolist() == [[0.0, 0.0], [0.0, 0.0]], "the corner is under the filter's first weight"
+    image[0, 0, 1, 1] = 1
+    assert plain[0](image)[0, 0, 0, 0] == 4
+
+
+def test_what_is_kept_is_the_start() -> None:
+    torch.manual_seed(0)
+    kept = Kept(CONFIG)
+    assert all(not parameter.requires_grad for parameter in kept.parameters())
+    assert kept.see(photos(2)).norm(dim=1).tolist() == pytest.approx([1, 1], abs=1e-4)
