@@ -51,6 +51,7 @@ bundle: $(READY) $(WORLD)/stills/set.json $(WORLD)/pasted/set.json $(WORLD)/vali
 	$(BIN)/dprnet train embedder recipes/embedder-tiny.toml --out out/train/embedder --bundle out/bundle/second
 	$(BIN)/dprnet train embedder recipes/embedder-tiny-2.toml --out out/train/embedder-2 --bundle $(BUNDLE)
 	$(BIN)/dprnet calibrate picking $(WORLD)/validation --bundle $(BUNDLE) --either top,outerwear --table $(FIGURES)/calibration.csv --cache out/cache
+	$(BIN)/dprnet calibrate matching $(WORLD)/validation --bundle $(BUNDLE) --cache out/cache --table $(FIGURES)/matching.csv --plot $(FIGURES)/reliability.png
 	$(MAKE) figures
 
 figures: $(READY) ## measure the bundle in out/bundle/tiny again and write its card
@@ -59,6 +60,7 @@ figures: $(READY) ## measure the bundle in out/bundle/tiny again and write its c
 	$(BIN)/dprnet evaluate video-to-shop $(WORLD)/test --bundle $(BUNDLE) --cache out/cache --gallery out/cache/gallery --out $(FIGURES)/video-to-shop.json
 	$(BIN)/dprnet evaluate detection $$DPRNET_DATA --bundle $(BUNDLE) --out $(FIGURES)/detection.json
 	$(BIN)/dprnet evaluate retrieval $$DPRNET_DATA --bundle $(BUNDLE) --out $(FIGURES)/retrieval.json
+	$(BIN)/dprnet evaluate clips $$DPRNET_DATA/videos --bundle $(BUNDLE) --out $(FIGURES)/clips.json
 	$(BIN)/dprnet evaluate card --bundle $(BUNDLE) --figures $(FIGURES) --machine "$(MACHINE)" --date $$(date +%F)
 	$(BIN)/dprnet check $(BUNDLE)
 

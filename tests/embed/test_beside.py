@@ -1,4 +1,4 @@
-"""What stands beside the trained embedding: shares of the cosine, start weights that stay, colours without the ground."""
+"""What stands beside the trained embedding: shares of the cosine, start weights that stay, colours but no ground."""
 
 from __future__ import annotations
 

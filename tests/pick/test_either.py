@@ -12,7 +12,7 @@ from dprnet.core.errors import BadRecipe
 from dprnet.core.records import Detections
 from dprnet.pick import PickConfig, pick
 
-from .test_picking import BLUE, NEAR_RED, RED, anything, configs, content, seen
+from .test_picking import BLUE, NEAR_RED, anything, configs, content, seen
 
 TOP, OUTERWEAR, TROUSERS = 0, 1, 2
 JACKETS = PickConfig(either=(("top", "outerwear"),))
@@ -45,6 +45,12 @@ def test_a_jacket_that_opens_and_closes_is_one_garment_of_its_likelier_class() -
 def test_what_stays_apart(row: dict[str, object], why: str) -> None:
     picks = pick(seen({"time_s": 0.0}, {"time_s": 1.0} | row), JACKETS)
     assert len(picks) == 2, why
+
+
+def test_one_odd_frame_is_a_mistake_and_not_a_second_class() -> None:
+    rows = [{"time_s": float(second), "label": TOP} for second in range(3)]
+    assert len(pick(seen(*rows, {"time_s": 3.0, "label": OUTERWEAR}), JACKETS)) == 2
+    assert len(pick(seen(*rows[1:], {"time_s": 3.0, "label": OUTERWEAR}), JACKETS)) == 1
 
 
 def test_two_boxes_on_one_garment_in_one_frame_are_one() -> None:

@@ -39,7 +39,10 @@ class Shrink(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """The smaller squares."""
-        return self.matrix @ images @ self.matrix.T
+        channels, size = images.shape[1], self.matrix.shape[0]
+        # Reshaped, since OpenVINO would fuse what comes after, number by channel, into the product, and then refuse it.
+        flat = self.matrix @ images.reshape(-1, *images.shape[2:]) @ self.matrix.T
+        return flat.reshape(-1, channels, size, size)
 
 
 class Part(nn.Module):

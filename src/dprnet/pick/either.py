@@ -17,6 +17,7 @@ from dprnet.core.records import BoolArray, Detections, FloatArray, IntArray
 from dprnet.pick.clustering import unit_vectors
 from dprnet.pick.config import PickConfig
 
+SEEN_AS = 1 / 3  # ours: share of its good views that a garment has in either class; a few odd frames are mistakes
 SAME_BOX = 0.7  # ours: intersection over union from which two boxes of a frame show one garment
 
 
@@ -24,8 +25,8 @@ def join_either(views: Detections, instance: IntArray, config: PickConfig) -> In
     """(N,) the garment of each view, with garments of ``config.either`` joined; numbers then have gaps.
 
     Two garments of the two classes of a pair are one when the mean dissimilarity (Eq. 4) of their good views is within
-    the cut and no frame speaks against it: where good views of both are in one frame, they have the same box in most
-    such frames. Nearest come first, and each garment is joined once.
+    the cut, both are seen often, and no frame speaks against it: where good views of both are in one frame, they have
+    the same box in most such frames. Nearest come first, and each garment is joined once.
 
     Args:
         views: the good views, of the classes of all pairs.
@@ -36,13 +37,16 @@ def join_either(views: Detections, instance: IntArray, config: PickConfig) -> In
     numbers, own = np.unique(instance, return_inverse=True)
     label = np.zeros(len(numbers), np.int64)
     label[own] = views.labels
+    often = np.bincount(own, minlength=len(numbers))
     centres = _centres(views, own, len(numbers))
     joined = np.arange(len(numbers))
     free = np.ones(len(numbers), bool)
     for one, other in pairs:
         first, second = np.flatnonzero(label == one), np.flatnonzero(label == other)
         distance = 1 - centres[first] @ centres[second].T
-        a, b = np.nonzero(distance <= config.cut_distance)
+        fewer = np.minimum(often[first][:, None], often[second])
+        both = fewer >= SEEN_AS * (often[first][:, None] + often[second])
+        a, b = np.nonzero((distance <= config.cut_distance) & both)
         for i in np.argsort(distance[a, b], kind="stable").tolist():
             x, y = int(first[a[i]]), int(second[b[i]])
             if free[x] and free[y] and _may_be_one(views[own == x], views[own == y]):
