@@ -1,6 +1,6 @@
 """Videos that can be read only once: a pipe is copied to a bounded temporary file, as best views need a second look.
 
-    cat look.mp4 | dprnet search /dev/stdin --gallery summer
+cat look.mp4 | dprnet search /dev/stdin --gallery summer
 """
 
 from __future__ import annotations
