@@ -51,6 +51,7 @@ bundle: $(READY) $(WORLD)/stills/set.json $(WORLD)/pasted/set.json $(WORLD)/vali
 	$(BIN)/dprnet train embedder recipes/embedder-tiny.toml --out out/train/embedder --bundle out/bundle/second
 	$(BIN)/dprnet train embedder recipes/embedder-tiny-2.toml --out out/train/embedder-2 --bundle $(BUNDLE)
 	$(BIN)/dprnet calibrate picking $(WORLD)/validation --bundle $(BUNDLE) --either top,outerwear --table $(FIGURES)/calibration.csv --cache out/cache
+	$(BIN)/dprnet calibrate shares $(WORLD)/validation --bundle $(BUNDLE) --photos $$DPRNET_DATA --table $(FIGURES)/shares.csv
 	$(BIN)/dprnet calibrate matching $(WORLD)/validation --bundle $(BUNDLE) --cache out/cache --table $(FIGURES)/matching.csv --plot $(FIGURES)/reliability.png
 	$(MAKE) figures
 
@@ -73,7 +74,7 @@ $(WORLD)/stills/set.json: | $(READY)
 $(WORLD)/pasted/set.json: | $(READY)
 	$(BIN)/dprnet world paste --out $(@D) --split train --stills 2000
 $(WORLD)/validation/set.json: | $(READY)
-	$(BIN)/dprnet world make --out $(@D) --split validation --videos 30 --items 250 --processes 2
+	$(BIN)/dprnet world make --out $(@D) --split validation --videos 60 --items 500 --processes 2
 $(WORLD)/test/set.json: | $(READY)
 	$(BIN)/dprnet world make --out $(@D) --split test --videos 60 --items 500 --processes 2
 

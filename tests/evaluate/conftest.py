@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -66,3 +68,22 @@ def make_seen(seed: int = 0, garments: int = 4, frames: int = 60, noise: float =
 def seen() -> Make:
     """Makes one made-up video: ``seen(seed=1, garments=3)``."""
     return make_seen
+
+
+@pytest.fixture(scope="module")
+def square_set(tmp_path_factory: pytest.TempPathFactory, moving_square: Path, small_catalogue: Path) -> Path:
+    """Two videos of one red square in which its box moves, and a shop of three items; the same garment sold once."""
+    from dprnet.core.images import read_image
+    from dprnet.data.shopset import ShopSetWriter
+
+    writer = ShopSetWriter(tmp_path_factory.mktemp("set") / "square", {"name": "square", "split": "test"})
+    for name in ("red", "green", "blue"):
+        writer.add_item(name, [read_image(small_catalogue.parent / f"{name}.png").image], category="top")
+    for instance, video in enumerate(("first", "second")):
+        shutil.copy(moving_square, writer.add_video(video))
+        writer.add_instance(video, instance, 0, "red")
+        for number in range(20):
+            box = (4 * number, 30, 4 * number + 40, 90)
+            covered = 0.0 if number == 7 else 0.5
+            writer.add_view(video, number, instance, box, time_s=number / 10, viewpoint=0, occluded=covered, cut_off=0)
+    return writer.finish().folder

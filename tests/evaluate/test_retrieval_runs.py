@@ -29,25 +29,6 @@ def mean_colour(images):
     return (means / np.linalg.norm(means, axis=1, keepdims=True)).astype(np.float32)
 
 
-@pytest.fixture(scope="module")
-def square_set(tmp_path_factory, moving_square, small_catalogue):
-    """Two videos of one red square in which its box moves, and a shop of three items; the same garment sold once."""
-    from dprnet.core.images import read_image
-    from dprnet.data.shopset import ShopSetWriter
-
-    writer = ShopSetWriter(tmp_path_factory.mktemp("set") / "square", {"name": "square", "split": "test"})
-    for name in ("red", "green", "blue"):
-        writer.add_item(name, [read_image(small_catalogue.parent / f"{name}.png").image], category="top")
-    for instance, video in enumerate(("first", "second")):
-        shutil.copy(moving_square, writer.add_video(video))
-        writer.add_instance(video, instance, 0, "red")
-        for number in range(20):
-            box = (4 * number, 30, 4 * number + 40, 90)
-            covered = 0.0 if number == 7 else 0.5
-            writer.add_view(video, number, instance, box, time_s=number / 10, viewpoint=0, occluded=covered, cut_off=0)
-    return writer.finish().folder
-
-
 def test_the_best_view_of_a_video_is_asked_for_among_distractors(square_set, small_catalogue):
     (task,) = set_tasks(ShopSet.open(square_set), [small_catalogue])
     assert [shot.frame for shot in task.queries] == [7, 7]

@@ -1,4 +1,4 @@
-"""``dprnet calibrate picking|matching``."""
+"""``dprnet calibrate picking|shares|matching``."""
 
 from __future__ import annotations
 
@@ -40,6 +40,26 @@ def picking(
         table.parent.mkdir(parents=True, exist_ok=True)
         done.write_table(table)
     typer.echo(done.config.model_dump_json())
+
+
+@app.command()
+def shares(
+    data: DataArgument,
+    bundle: Annotated[Path, typer.Option("--bundle", help="Folder of the bundle to store them in.")],
+    photos: Annotated[
+        Path | None, typer.Option("--photos", help="Folder of real data: its validation products count as much.")
+    ] = None,
+    table: Annotated[Path | None, typer.Option("--table", help="File (CSV) for all shares tried.")] = None,
+) -> None:
+    """Fit how much start weights and plain colours count beside what was trained; before matching."""
+    from dprnet.core.progress import on_stderr
+    from dprnet.evaluate.shares import calibrate_shares
+
+    done = calibrate_shares(bundle, data, photos=photos, progress=on_stderr())
+    if table is not None:
+        done.write_table(table)
+    tasks = ", ".join(f"{task} {recall:.3f}" for task, recall in zip(done.tasks, done.best.recall, strict=True))
+    typer.echo(f"kept {done.best.kept}, shades {done.best.shades}: {tasks}")
 
 
 @app.command()

@@ -1,0 +1,80 @@
+"""Shares are fitted by what they give; by hand, and on a small set with a network whose trained part knows nothing."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from dprnet.core.bundle import Bundle, save_pretrained
+from dprnet.core.errors import BadBundle
+from dprnet.data.labelled import Photo
+from dprnet.embed.embedder import Embedder, export_weights
+from dprnet.embed.model import EmbedderConfig, EmbedderNetwork
+from dprnet.evaluate.photo_sets import LoadedSets
+from dprnet.evaluate.shares import calibrate_shares, fit_shares
+from dprnet.train.photos import PhotoCache, Shot
+
+
+def at(*degrees: float) -> np.ndarray:
+    angles = np.radians(degrees)
+    return np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
+
+
+def loaded(instances: list[str], *tasks: tuple[str, list[int], list[int]]) -> LoadedSets:
+    shots = tuple(Shot(Photo(Path(f"{n}.jpg"), None, name, 0, "shop")) for n, name in enumerate(instances))
+    cache = PhotoCache(np.zeros((len(shots), 1, 1, 3), np.uint8), shots, np.zeros(len(shots), np.int64))
+    return LoadedSets(cache, tuple((name, np.array(queries), np.array(gallery)) for name, queries, gallery in tasks))
+
+
+def test_the_share_that_finds_most_wins_and_of_equals_the_smallest() -> None:
+    # Photos 0 and 1 ask; 2 and 3 are the gallery. The trained part is wrong by a little, the kept part right by far.
+    photos = loaded(["a", "b", "a", "b"], ("world", [0, 1], [2, 3]))
+    trained = at(40, 50, 90, 0)
+    kept = at(0, 90, 0, 90)
+    fit = fit_shares(photos, [trained, kept, None], grid=(0.0, 0.1, 0.2, 0.3))
+    by_share = {trial.kept: trial.recall[0] for trial in fit.trials}
+    # cos 50 = 0.643 for the right, cos 40 = 0.766 for the wrong: (1 - s) 0.123 < s from s = 0.11 on.
+    assert by_share == {0.0: 0.0, 0.1: 0.0, 0.2: 1.0, 0.3: 1.0}
+    assert (fit.best.kept, fit.best.shades) == (0.2, 0.0)
+
+
+def test_real_photos_count_as_much_as_the_world_and_by_their_number() -> None:
+    tasks = (("world", [0], [2, 3]), ("backs", [0, 0, 0], [2, 3]), ("others", [1], [2, 3]))
+    photos = loaded(["a", "b", "a", "b"], *tasks)
+    fit = fit_shares(photos, [at(0, 0, 0, 90), None, None])
+    assert fit.best.recall == (1.0, 1.0, 0.0)
+    assert fit.best.value == pytest.approx((1 + 3 / 4) / 2)
+    assert fit.queries == (1, 3, 1)
+
+
+def test_a_bundle_takes_its_shares(square_set: Path, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    config = EmbedderConfig(size=8, image_size=32, shades=6, shades_share=0.3)
+    network = EmbedderNetwork(config)
+    network.settle_beside(255 * torch.rand(20, 3, 32, 32))
+    save_pretrained(
+        tmp_path, "mine", {"embedder": config.model_dump(mode="json")}, {"embedder": export_weights(network)}
+    )
+    before = Embedder.from_bundle(Bundle.from_pretrained(tmp_path)).identity
+    fit = calibrate_shares(tmp_path, square_set, grid=(0.0, 0.5))
+    assert len(fit.trials) == 2
+    stored = Bundle.from_pretrained(tmp_path)
+    assert stored.settings("embedder")["shades_share"] == fit.best.shades
+    assert stored.settings("embedder")["kept_share"] == 0.0
+    assert (Embedder.from_bundle(stored).identity == before) == (fit.best.shades == 0.3)
+    fit.write_table(tmp_path / "shares.csv")
+    with (tmp_path / "shares.csv").open(newline="") as file:
+        assert [row["kept_share"] for row in csv.DictReader(file)] == ["0.0", "0.0"]
+
+
+def test_an_embedder_with_nothing_beside_is_refused(square_set: Path, tmp_path: Path) -> None:
+    network = EmbedderNetwork(EmbedderConfig(size=8, image_size=32))
+    save_pretrained(
+        tmp_path, "mine", {"embedder": network.config.model_dump(mode="json")}, {"embedder": export_weights(network)}
+    )
+    with pytest.raises(BadBundle, match="no kept features"):
+        calibrate_shares(tmp_path, square_set)
