@@ -42,12 +42,12 @@ def test_the_share_that_finds_most_wins_and_of_equals_the_smallest() -> None:
     assert (fit.best.kept, fit.best.shades) == (0.2, 0.0)
 
 
-def test_real_photos_count_as_much_as_the_world_and_by_their_number() -> None:
+def test_every_query_counts_alike() -> None:
     tasks = (("world", [0], [2, 3]), ("backs", [0, 0, 0], [2, 3]), ("others", [1], [2, 3]))
     photos = loaded(["a", "b", "a", "b"], *tasks)
     fit = fit_shares(photos, [at(0, 0, 0, 90), None, None])
     assert fit.best.recall == (1.0, 1.0, 0.0)
-    assert fit.best.value == pytest.approx((1 + 3 / 4) / 2)
+    assert fit.best.value == pytest.approx((1 + 3 * 1 + 1 / 2) / 5), "of the others' question the right item is second"
     assert fit.queries == (1, 3, 1)
 
 

@@ -47,7 +47,7 @@ def shares(
     data: DataArgument,
     bundle: Annotated[Path, typer.Option("--bundle", help="Folder of the bundle to store them in.")],
     photos: Annotated[
-        Path | None, typer.Option("--photos", help="Folder of real data: its validation products count as much.")
+        Path | None, typer.Option("--photos", help="Folder of real data: its validation products are asked too.")
     ] = None,
     table: Annotated[Path | None, typer.Option("--table", help="File (CSV) for all shares tried.")] = None,
 ) -> None:
