@@ -30,6 +30,14 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _ordinary_priority() -> Iterator[None]:
+    """No test may leave the process at another priority: real-time threads that wait for ordinary ones hang the run."""
+    before = os.sched_getscheduler(0)
+    yield
+    assert os.sched_getscheduler(0) == before
+
+
 @pytest.fixture(scope="session")
 def data_root() -> Path:
     """The folder of real data; use it with the marker ``data``."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,16 @@ def picture(number: int, width: int = WIDTH, height: int = HEIGHT) -> np.ndarray
     for bit in range(BITS):
         image[: height // 4, bit * cell : (bit + 1) * cell] = 255 * (number >> bit & 1)
     return image
+
+
+@contextmanager
+def ordinary_priority() -> Iterator[None]:
+    """SVT-AV1's encoder, run by root, makes the thread that calls it real-time for good; what it starts later inherits that."""
+    policy, parameters = os.sched_getscheduler(0), os.sched_getparam(0)
+    try:
+        yield
+    finally:
+        os.sched_setscheduler(0, policy, parameters)
 
 
 class Films:
@@ -57,7 +69,10 @@ class Films:
         container_format: str | None = None,
     ) -> Path:
         path = self.path(suffix)
-        with av.open(str(path), "w", format=container_format, options=container_options or {}) as container:
+        with (
+            ordinary_priority(),
+            av.open(str(path), "w", format=container_format, options=container_options or {}) as container,
+        ):
             stream: Any = container.add_stream(codec, rate=rate)
             stream.width, stream.height, stream.pix_fmt = *size, pix_fmt
             stream.codec_context.thread_count = 1

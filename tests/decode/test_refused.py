@@ -12,6 +12,7 @@ from typing import Any
 import av
 import numpy as np
 import pytest
+from PIL import Image
 
 from dprnet.core.errors import BadVideo, DprnetError, LimitExceeded, MissingFile
 from dprnet.decode import DecodeLimits, open_video
@@ -52,6 +53,12 @@ def encoded(suffix: str, codec: str, pix_fmt: str) -> bytes:
     return target.getvalue()
 
 
+def avif() -> bytes:
+    target = io.BytesIO()
+    Image.new("RGB", (64, 48)).save(target, "AVIF")
+    return target.getvalue()
+
+
 @pytest.mark.parametrize(
     ("content", "reason", "word"),
     [
@@ -61,7 +68,7 @@ def encoded(suffix: str, codec: str, pix_fmt: str) -> bytes:
         (b"\x89PNG\r\n\x1a\n" + bytes(900), "unsupported_format", "PNG"),
         (b"\xff\xd8\xff\xe0" + bytes(900), "unsupported_format", "JPEG"),
         (encoded("gif", "gif", "rgb8"), "unsupported_format", "GIF"),
-        (encoded("avif", "libsvtav1", "yuv420p"), "unsupported_format", "AVIF"),
+        (avif(), "unsupported_format", "AVIF"),
         (b"RIFF\x24\0\0\0WAVEfmt " + bytes(900), "unsupported_format", "AVI"),
         (zipped(), "unsupported_format", "ZIP"),
         (b"<!doctype html><html></html>", "unsupported_format", "MP4"),
