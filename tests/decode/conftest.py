@@ -29,7 +29,7 @@ def picture(number: int, width: int = WIDTH, height: int = HEIGHT) -> np.ndarray
 
 @contextmanager
 def ordinary_priority() -> Iterator[None]:
-    """SVT-AV1's encoder, run by root, makes the thread that calls it real-time for good; what it starts later inherits that."""
+    """SVT-AV1's encoder, run by root, makes its caller real-time for good, and what its caller starts later."""
     policy, parameters = os.sched_getscheduler(0), os.sched_getparam(0)
     try:
         yield
