@@ -90,7 +90,7 @@ def main() -> None:
             found = next(iter(shop.detector([Frame(photo, 0, 0.0)])))
             sure = found[found.scores >= max(SURE, shop.picking.min_score)]
             boxes = sure.boxes_xyxy[(-sure.scores).argsort()[:GARMENTS]]
-            shop.gallery.search(shop.embedder([cut_out(photo, box) for box in boxes] or [photo]), 5)
+            shop.gallery.search(shop.embedder.views([cut_out(photo, box) for box in boxes] or [photo]), 5)
 
         def search(_: int) -> float:
             start = time.perf_counter()

@@ -13,6 +13,6 @@ from dprnet.embed.embedder import Embedder
 
 embedder = Embedder.from_bundle(Bundle.from_pretrained(sys.argv[3] if len(sys.argv) > 3 else "tiny"))
 with Gallery.open(Path(sys.argv[2]), embedder=embedder.identity) as gallery:
-    vector = embedder([read_image(Path(sys.argv[1])).image])
+    vector = embedder.views([read_image(Path(sys.argv[1])).image])
     for match in gallery.search(vector, 5)[0]:
         print(f"{match.similarity:.3f}  {match.item_id}  {match.title}")

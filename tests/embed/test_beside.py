@@ -50,7 +50,7 @@ def test_the_cosine_is_the_weighted_mean_of_the_parts(network: EmbedderNetwork) 
 
 def test_shares_that_leave_nothing_are_refused() -> None:
     with pytest.raises(BadRecipe, match="leave nothing"):
-        parse_settings({"kept": 4, "kept_share": 0.6, "shades_share": 0.4}, EmbedderConfig, "network")
+        parse_settings({"kept": 4, "kept_share": 0.6, "shades": 5, "shades_share": 0.4}, EmbedderConfig, "network")
 
 
 def test_training_leaves_them_as_they_are(network: EmbedderNetwork) -> None:

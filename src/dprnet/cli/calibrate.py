@@ -58,8 +58,10 @@ def shares(
     done = calibrate_shares(bundle, data, photos=photos, progress=on_stderr())
     if table is not None:
         done.write_table(table)
-    tasks = ", ".join(f"{task} {recall:.3f}" for task, recall in zip(done.tasks, done.best.recall, strict=True))
-    typer.echo(f"kept {done.best.kept}, shades {done.best.shades}: {tasks}")
+    for asked, fit in (("photos", done.photos), ("views", done.views)):
+        if fit is not None:
+            tasks = ", ".join(f"{task} {recall:.3f}" for task, recall in zip(fit.tasks, fit.best.recall, strict=True))
+            typer.echo(f"{asked}: kept {fit.best.kept}, shades {fit.best.shades}: {tasks}")
 
 
 @app.command()

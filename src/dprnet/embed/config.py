@@ -28,15 +28,35 @@ class EmbedderConfig(Settings):
     kept_share: float = Field(default=0.3, ge=0, lt=1)  # ours; of the cosine of two images; chosen on validation
     shades: int = Field(default=0, ge=0, le=512)  # ours; numbers of plain colours; 0: none
     shades_share: float = Field(default=0.1, ge=0, lt=1)  # ours; as kept_share
+    view_kept_share: float | None = Field(default=None, ge=0, lt=1)  # ours; of a view in a video and a shop photo
+    view_shades_share: float | None = Field(default=None, ge=0, lt=1)  # ours; None: as between two shop photos
     trained_image_size: int = Field(default=0, ge=0, le=1024)  # ours; px the trained network sees; 0: image_size
     standard: bool = False  # ours; a BatchNorm after fc, whose factors begin at the spread of fc's directions
     batch_norm: BatchNorm = "live"  # ours; folded for weights that come without statistics
 
     @model_validator(mode="after")
     def _room_for_the_trained(self) -> Self:
-        if self.kept and self.kept_share + self.shades_share >= 1:
+        for photos, views in zip(self.shares[1:], self.view_shares[1:], strict=True):
+            if views and not photos:
+                raise ValueError("a part that counts for views must count between photos too")
+        if min(self.shares[0], self.view_shares[0]) <= 0:
             raise ValueError("kept_share and shades_share leave nothing to the trained part")
         return self
+
+    @property
+    def shares(self) -> tuple[float, float, float]:
+        """Of the trained part, the kept features and the shades in the cosine of two shop photos; they sum to 1."""
+        return self._all_shares(self.kept_share, self.shades_share)
+
+    @property
+    def view_shares(self) -> tuple[float, float, float]:
+        """The same of a view in a video and a shop photo."""
+        kept = self.kept_share if self.view_kept_share is None else self.view_kept_share
+        return self._all_shares(kept, self.shades_share if self.view_shades_share is None else self.view_shades_share)
+
+    def _all_shares(self, kept: float, shades: float) -> tuple[float, float, float]:
+        kept, shades = kept if self.kept else 0.0, shades if self.shades else 0.0
+        return 1 - kept - shades, kept, shades
 
 
 def prepare(image: Image, config: EmbedderConfig) -> Image:

@@ -21,6 +21,7 @@ from dprnet.core.lanes import Idle, in_order
 from dprnet.core.records import FloatArray, Image
 from dprnet.embed.config import EmbedderConfig, prepare
 from dprnet.embed.runtime import GRAPH, GraphRuntime, Runtime, TorchRuntime, as_batch, openvino_runtime
+from dprnet.embed.shares import as_views
 
 if TYPE_CHECKING:
     import torch
@@ -134,6 +135,13 @@ class Embedder:
         """
         parts = list(self.stream(images, idle=idle))
         return np.concatenate(parts) if parts else np.zeros((0, self.size), np.float32)
+
+    def views(self, images: Iterable[Image], *, idle: Idle | None = None) -> FloatArray:
+        """As ``__call__``, for garments in frames of a video that ask for shop photos: weighed as such views are.
+
+        The same vectors where a bundle's embedder has only one weighing.
+        """
+        return as_views(self(images, idle=idle), self.config)
 
     def stream(self, images: Iterable[Image], *, idle: Idle | None = None) -> Iterator[FloatArray]:
         """As ``__call__``, but the vectors of each batch as they are made: (B, D)."""

@@ -73,14 +73,11 @@ class EmbedderNetwork(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """(B, D) embeddings, each of length 1."""
         trained = functional.normalize(self.features(images), dim=1)
-        beside = [
-            (part(images), share)
-            for part, share in ((self.kept, self.config.kept_share), (self.shades, self.config.shades_share))
-            if part is not None
-        ]
         # Roots, so that the cosine of two images is the mean of the parts' cosines, weighted with their shares.
-        left = 1 - sum(share for _, share in beside)
-        return torch.cat([trained * left**0.5, *(part * share**0.5 for part, share in beside)], dim=1)
+        left, *others = self.config.shares
+        beside = zip((self.kept, self.shades), others, strict=True)
+        parts = [part(images) * share**0.5 for part, share in beside if part is not None]
+        return torch.cat([trained * left**0.5, *parts], dim=1)
 
     def folded(self) -> EmbedderNetwork:
         """A network of the same answers in evaluation mode, without the BatchNorm after fc: what a bundle holds."""

@@ -19,16 +19,16 @@ import numpy as np
 from dprnet.core.errors import BadDataset
 from dprnet.core.images import cut_out
 from dprnet.core.progress import SILENT, Progress
-from dprnet.core.records import Detections, FloatArray, Frame, Image, IntArray, Truth
+from dprnet.core.records import Detections, FloatArray, Frame, IntArray, Truth
 from dprnet.data.deepfashion2 import DeepFashion2
 from dprnet.evaluate.bootstrap import Interval, ratio_interval
 from dprnet.evaluate.metrics import LEAST_IOU, iou
+from dprnet.evaluate.views import Describe, of_views
 
 TOP = (1, 5, 10, 15, 20)  # Ge et al. 2019
 BLOCK = 256  # queries compared with the gallery at once
 
 Detects = Callable[[Iterable[Frame]], Iterator[Detections]]
-Embeds = Callable[[Iterable[Image]], FloatArray]
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class DeepFashion2Figures:
 
 
 def evaluate_deepfashion2(
-    images: DeepFashion2, embed: Embeds, detector: Detects | None = None, *, progress: Progress = SILENT
+    images: DeepFashion2, embed: Describe, detector: Detects | None = None, *, progress: Progress = SILENT
 ) -> DeepFashion2Figures:
     """Run the protocol over a split.
 
@@ -68,7 +68,8 @@ def evaluate_deepfashion2(
         image, shop = images[row], bool(images.from_shop[row])
         frame = Frame(image.load(), index=row, time_s=0.0)
         boxes, instances = _boxes(frame, image.truth, shop, detector)
-        vectors = embed([cut_out(frame.image, box) for box in boxes]) if len(boxes) else np.zeros((0, 1), np.float32)
+        describe = embed if shop else of_views(embed)
+        vectors = describe([cut_out(frame.image, box) for box in boxes]) if len(boxes) else np.zeros((0, 1), np.float32)
         if shop:
             found += list(vectors)
             shown += instances.tolist()

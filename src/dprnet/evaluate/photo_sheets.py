@@ -17,6 +17,7 @@ from dprnet.core.records import BoolArray, FloatArray, Image, IntArray
 from dprnet.embed.attention import attention
 from dprnet.embed.embedder import as_batch, load_weights
 from dprnet.embed.model import EmbedderConfig, EmbedderNetwork
+from dprnet.embed.shares import as_views
 from dprnet.evaluate.photo_sets import LoadedSets, PhotoSet, load_sets
 from dprnet.evaluate.reproduce.artefact import Artefact, Claim
 from dprnet.evaluate.reproduce.curves import sheet
@@ -73,7 +74,9 @@ def search_with(network: EmbedderNetwork, sets: LoadedSets) -> Searched:
     with torch.inference_mode():
         batches = (as_batch(images[first : first + BATCH], where) for first in range(0, len(images), BATCH))
         vectors: FloatArray = torch.cat([network(batch).float().cpu() for batch in batches]).numpy()
-    similarity: FloatArray = vectors[asked] @ vectors[shop].T
+    videos = any(sets.cache.shots[row].photo.domain == "video" for row in asked.tolist())
+    asking = as_views(vectors[asked], network.config) if videos else vectors[asked]
+    similarity: FloatArray = asking @ vectors[shop].T
     order = np.argsort(-similarity, axis=1, kind="stable")[:, :FIRST]
     return Searched(network, sets.cache, asked, shop[order], np.take_along_axis(similarity, order, axis=1), vectors)
 

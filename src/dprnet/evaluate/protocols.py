@@ -19,7 +19,8 @@ from dprnet.data.labelled import Photo
 from dprnet.data.protocols import Protocol
 from dprnet.evaluate.bootstrap import Interval
 from dprnet.evaluate.failures import Failure, hardest
-from dprnet.evaluate.retrieval import ENOUGH_PIXELS, Describe, owners, with_interval
+from dprnet.evaluate.retrieval import ENOUGH_PIXELS, owners, with_interval
+from dprnet.evaluate.views import Describe, of_views
 
 KS = (1, 5, 10, 20, 50)
 BLOCK = 1024  # ours: queries compared at once; all of DeepFashion's with all of its gallery would take 9 GB
@@ -60,7 +61,10 @@ def evaluate_protocols(
             sentence = f"{len(one.queries)} queries and {len(one.gallery)} gallery photos; both are needed"
             raise BadDataset(one.name, sentence)
     photos = list(dict.fromkeys(photo for one in protocols for photo in (*one.queries, *one.gallery)))
-    vectors = describe(_pixels(photos, progress))
+    photos.sort(key=lambda photo: photo.domain)  # the shop's first; sorting keeps the order of the others
+    own = sum(photo.domain == "shop" for photo in photos)
+    sides = ((describe, photos[:own]), (of_views(describe), photos[own:]))
+    vectors = np.concatenate([side(_pixels(shown, progress)) for side, shown in sides if shown])
     row_of = {photo: row for row, photo in enumerate(photos)}
 
     def of(asked: Sequence[Photo]) -> FloatArray:

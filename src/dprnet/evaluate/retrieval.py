@@ -6,7 +6,7 @@ Shape legend
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -22,12 +22,11 @@ from dprnet.evaluate.bootstrap import Interval, difference_interval, ratio_inter
 from dprnet.evaluate.failures import Failure, hardest
 from dprnet.evaluate.metrics import average_precision
 from dprnet.evaluate.other_colours import ColourOrder, colour_order
+from dprnet.evaluate.views import Describe, of_views
 
 KS = (1, 5, 10, 20, 50)
 ENOUGH_PIXELS = 256  # ours: short side at which photos are read; embedders look at no more
 FRONT = 0  # index into VIEWPOINTS
-Describe = Callable[[Iterable[Image]], FloatArray]
-"""Images (uint8 RGB (H, W, 3)) -> (N, D) vectors of length 1: an embedder, a floor, a baseline."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +81,13 @@ def evaluate_retrieval(
     """
     if not queries or not gallery:
         raise BadDataset(name, f"{len(queries)} queries and {len(gallery)} gallery photos; both are needed")
-    similarity = describe(_load(queries)) @ describe(_load(gallery)).T
+    similarity = asking(describe, queries)(_load(queries)) @ describe(_load(gallery)).T
     return figures_of(similarity, queries, gallery, name=name, ks=ks)
+
+
+def asking(describe: Describe, queries: Sequence[Photo]) -> Describe:
+    """As the queries are described: as views, where they are no photos of a shop."""
+    return of_views(describe) if any(query.domain == "video" for query in queries) else describe
 
 
 def figures_of(

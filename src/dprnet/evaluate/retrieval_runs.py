@@ -25,12 +25,13 @@ from dprnet.evaluate.floors import WEIGHTS, Floor
 from dprnet.evaluate.photo_sets import PhotoSet, distractor_shots, shopset_task
 from dprnet.evaluate.retrieval import (
     ENOUGH_PIXELS,
-    Describe,
     RetrievalFigures,
     above,
+    asking,
     figures_of,
     luma_figures,
 )
+from dprnet.evaluate.views import Describe
 from dprnet.train.photos import Shot
 
 AT_ONCE = 128  # ours: photos in memory
@@ -147,8 +148,9 @@ def evaluate_task(
     """
     if not task.queries or not task.gallery:
         raise BadDataset(task.name, f"{len(task.queries)} queries and {len(task.gallery)} photos; both are needed")
-    asked, shop = (describe_shots(describers, shots, progress) for shots in (task.queries, task.gallery))
     queries, gallery = ([shot.photo for shot in shots] for shots in (task.queries, task.gallery))
+    asked = describe_shots([asking(describe, queries) for describe in describers], task.queries, progress)
+    shop = describe_shots(describers, task.gallery, progress)
     return tuple(figures_of(a @ b.T, queries, gallery, name=task.name) for a, b in zip(asked, shop, strict=True))
 
 

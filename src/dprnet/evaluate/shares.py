@@ -20,7 +20,7 @@ from dprnet.core.bundle import Bundle, save_pretrained
 from dprnet.core.config import parse_settings
 from dprnet.core.errors import BadBundle
 from dprnet.core.progress import SILENT, Progress
-from dprnet.core.records import FloatArray
+from dprnet.core.records import FloatArray, IntArray
 from dprnet.data.shopset import ShopSet
 from dprnet.embed.embedder import as_batch, load_weights
 from dprnet.embed.model import EmbedderConfig, EmbedderNetwork
@@ -29,6 +29,8 @@ from dprnet.evaluate.retrieval import item_ranks, owners
 
 GRID = tuple(round(0.05 * step, 2) for step in range(13))  # ours: 0 to 0.6
 LEAST_TRAINED = 0.3  # ours: share that stays with the trained part
+TEMPERATURES = (0.02, 0.03, 0.05, 0.08, 0.12)  # ours: of cosines, for the probability of an item
+LEAST_PROBABILITY = 1e-9  # ours: one query that is hopelessly wrong decides nothing
 BATCH = 32
 
 
@@ -41,9 +43,10 @@ class ShareTrial:
     recall: tuple[float, ...]
     """Recall@1 of each task."""
     value: float
-    """What is made large: the mean reciprocal rank of the right item over the queries of all tasks.
+    """What is made large: the mean log of the probability of the right item over the queries of all tasks.
 
-    Recall@1 of a few photos moves in steps; every query counts alike, so that no choice hangs on one of them.
+    The probability of an item is a softmax over the gallery's cosines at the temperature that suits best. Recall@1 of a
+    few photos moves in steps; this counts by how much each query is right or wrong.
     """
 
 
@@ -57,24 +60,34 @@ class ShareFit:
     queries: tuple[int, ...]
     """Of each task."""
 
+
+@dataclass(frozen=True, slots=True)
+class BothShares:
+    """Shares between shop photos, and of a view in a video that asks for one (:mod:`dprnet.embed.shares`)."""
+
+    photos: ShareFit | None
+    """None without real photos: the views' shares are taken for both."""
+    views: ShareFit
+
     def write_table(self, path: Path) -> None:
         """Write all trials as CSV."""
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("w", encoding="utf-8", newline="") as file:
             writer = csv.writer(file)
-            writer.writerow(["kept_share", "shades_share", *self.tasks, "value"])
-            writer.writerows(
-                [t.kept, t.shades, *(round(r, 4) for r in t.recall), round(t.value, 4)] for t in self.trials
-            )
+            writer.writerow(["asked", "kept_share", "shades_share", "recall", "value"])
+            for asked, fit in (("photos", self.photos), ("views", self.views)):
+                for trial in fit.trials if fit is not None else ():
+                    recall = " ".join(f"{one:.4f}" for one in trial.recall)
+                    writer.writerow([asked, trial.kept, trial.shades, recall, round(trial.value, 4)])
 
 
 def calibrate_shares(
     folder: Path, data: Path, *, photos: Path | None = None, grid: Sequence[float] = GRID, progress: Progress = SILENT
-) -> ShareFit:
+) -> BothShares:
     """Fit the shares on validation data and store them in the bundle of a folder.
 
-    Asked are true views of the set's garments, the best one and the best that is not frontal, and, where the folder of
-    real data is given, the back and alternative views of the catalogue's validation products.
+    The shares of views are fitted on true views of the set's garments, the best one and the best that is not frontal;
+    those between photos on the back and alternative views of the catalogue's validation products.
 
     Args:
         folder: of the bundle; its embedder must have something beside what is trained.
@@ -95,10 +108,18 @@ def calibrate_shares(
     load_weights(network, bundle.weights("embedder"), str(folder))
     tasks = [turned_task(ShopSet.open(data)), *(luma_sets(photos, "validation") if photos else ())]
     loaded = load_sets(tasks, config.image_size, progress, fit=config.fit, fill=config.fill)
-    fit = fit_shares(loaded, _parts(network.eval(), loaded, progress), grid)
-    settings = dict(bundle.settings("embedder")) | {"kept_share": fit.best.kept, "shades_share": fit.best.shades}
-    origin = {"set": ShopSet.open(data).id, "tasks": dict(zip(fit.tasks, fit.best.recall, strict=True))}
-    save_pretrained(folder, bundle.name, {"embedder": settings}, {}, origin={"shares": origin})
+    parts = _parts(network.eval(), loaded, progress)
+    views, shop = (LoadedSets(loaded.cache, sets) for sets in (loaded.sets[:1], loaded.sets[1:]))
+    # Every part counts a little between photos: a view can weigh only what the photos' vectors hold.
+    between = fit_shares(shop, parts, [share for share in grid if share > 0]) if photos else None
+    fit = BothShares(between, fit_shares(views, parts, grid))
+    best = (between or fit.views).best
+    settings: dict[str, Any] = {"kept_share": best.kept, "shades_share": best.shades}
+    if between is not None:
+        settings |= {"view_kept_share": fit.views.best.kept, "view_shades_share": fit.views.best.shades}
+    origin = {"set": ShopSet.open(data).id, "recall_at_1": _recalls(fit)}
+    made = dict(bundle.settings("embedder")) | settings
+    save_pretrained(folder, bundle.name, {"embedder": made}, {}, origin={"shares": origin})
     return fit
 
 
@@ -109,23 +130,49 @@ def fit_shares(loaded: LoadedSets, parts: Sequence[FloatArray | None], grid: Seq
         owner, wanted = owners(loaded.photos(queries), loaded.photos(gallery))
         cosines = [None if part is None else part[queries] @ part[gallery].T for part in parts]
         asked.append((cosines, owner, wanted))
-    sizes = [len(queries) for _, queries, _ in loaded.sets]
+    sizes = tuple(len(queries) for _, queries, _ in loaded.sets)
     trials = []
     for kept in grid if parts[1] is not None else (0.0,):
         for shades in grid if parts[2] is not None else (0.0,):
             left = 1 - kept - shades
             if left < LEAST_TRAINED:
                 continue
-            recall, reciprocal = [], []
+            recall, told = [], []
             for cosines, owner, wanted in asked:
                 weighed = zip(cosines, (left, kept, shades), strict=True)
                 similarity: Any = sum(part * np.float32(share) for part, share in weighed if part is not None)
-                ranks = item_ranks(similarity, owner, wanted)
-                recall.append(float((ranks == 1).mean()))
-                reciprocal.append(float((1 / ranks).mean()))
-            trials.append(ShareTrial(kept, shades, tuple(recall), float(np.average(reciprocal, weights=sizes))))
+                recall.append(float((item_ranks(similarity, owner, wanted) == 1).mean()))
+                told.append(log_probability(similarity, owner, wanted))
+            value = float(np.concatenate(told, axis=1).mean(axis=1).max())
+            trials.append(ShareTrial(kept, shades, tuple(recall), value))
     trials.sort(key=lambda trial: (-trial.value, trial.kept + trial.shades))
-    return ShareFit(trials[0], tuple(trials), tuple(name for name, _, _ in loaded.sets), tuple(sizes))
+    return ShareFit(trials[0], tuple(trials), tuple(name for name, _, _ in loaded.sets), sizes)
+
+
+def log_probability(similarity: FloatArray, owner: IntArray, wanted: IntArray) -> FloatArray:
+    """Log of the probability of the right item of each query at each temperature, (T, Q).
+
+    Args:
+        similarity: (Q, G) cosines.
+        owner: (G,) item of each photo of the gallery.
+        wanted: (Q,) item of each query.
+
+    >>> found = log_probability(np.array([[0.9, 0.9]], np.float32), np.array([0, 1]), np.array([0]))
+    >>> bool(np.allclose(np.exp(found), 0.5))
+    True
+    """
+    right = owner[None] == wanted[:, None]
+    above = similarity - similarity.max(axis=1, keepdims=True)
+    rows = []
+    for temperature in TEMPERATURES:
+        weight = np.exp(above.astype(np.float64) / temperature)
+        rows.append(np.log(np.maximum((weight * right).sum(axis=1) / weight.sum(axis=1), LEAST_PROBABILITY)))
+    return np.array(rows)
+
+
+def _recalls(fit: BothShares) -> dict[str, float]:
+    both = [one for one in (fit.photos, fit.views) if one is not None]
+    return {task: recall for one in both for task, recall in zip(one.tasks, one.best.recall, strict=True)}
 
 
 def _parts(network: EmbedderNetwork, loaded: LoadedSets, progress: Progress) -> list[FloatArray | None]:

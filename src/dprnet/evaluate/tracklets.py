@@ -21,7 +21,7 @@ from dprnet.data.labelled import LabelledImage
 from dprnet.evaluate.groups import groups_of
 from dprnet.evaluate.seen import Seen
 from dprnet.evaluate.shelf import Shelf
-from dprnet.evaluate.views import Embeds, ViewVectors
+from dprnet.evaluate.views import Embeds, ViewVectors, of_views
 from dprnet.pick import PickConfig
 
 
@@ -89,7 +89,7 @@ def tracklets_of_stills(
                 owners.append(int(one.truth.instance[row]))
                 yield cut_out(frame, one.truth.boxes_xyxy[row])
 
-    vectors = embedder(crops())
+    vectors = of_views(embedder)(crops())
     ends = np.append(shelf.starts, shelf.photos)
     found = []
     for number in sorted(set(owners)):

@@ -224,7 +224,7 @@ def gallery_search(embedder: Embedder, gallery: Gallery, *, margin: float = 0.0)
         for frame in frames_at(path, views.frame_index.tolist()):
             for row in np.flatnonzero(views.frame_index == frame.index):
                 crops[int(row)] = cut_out(frame.image, views.boxes_xyxy[row], margin)
-        vectors = embedder(crops[row] for row in range(len(views)))
+        vectors = embedder.views(crops[row] for row in range(len(views)))
         return gallery.search(vectors, k)
 
     return search

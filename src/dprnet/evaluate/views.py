@@ -20,6 +20,10 @@ from dprnet.evaluate.kept import keyed_folder, load_arrays, save_arrays
 WHOLE_FRAME = np.array([0, 0, 1e6, 1e6], np.float32)  # cut_out clips it to the image
 
 
+Describe = Callable[[Iterable[Image]], FloatArray]
+"""Images (uint8 RGB (H, W, 3)) -> (N, D) vectors of length 1: an embedder, a floor, a baseline."""
+
+
 class Embeds(Protocol):
     """What turns images into vectors: :class:`dprnet.embed.embedder.Embedder` and what looks like it."""
 
@@ -29,6 +33,12 @@ class Embeds(Protocol):
     def __call__(self, images: Iterable[Image]) -> FloatArray:
         """Images -> (N, D), each row of length 1."""
         ...
+
+
+def of_views(embedder: Describe) -> Describe:
+    """What it says of garments in videos, where that differs from what it says of shop photos."""
+    found: Describe = getattr(embedder, "views", embedder)
+    return found
 
 
 class ViewVectors:
@@ -58,7 +68,7 @@ class ViewVectors:
         if missing:
             rows = np.array(missing, np.int64)
             crops, order = _crops(self._shopset.video_path(video), frame_index[rows], boxes_xyxy[rows])
-            vectors = self._embedder(crops())
+            vectors = of_views(self._embedder)(crops())
             for row, vector in zip(rows[order], vectors, strict=True):
                 known[keys[row]] = vector
             self._keep(video)

@@ -189,7 +189,7 @@ class Watch:
         gallery = self._watcher.gallery
         if gallery is None or view.jpeg is None:
             return []
-        vectors = self._watcher.embedder([read_image(view.jpeg, name="view").image])
+        vectors = self._watcher.embedder.views([read_image(view.jpeg, name="view").image])
         gallery.refresh()
         return list(gallery.search(vectors, self._watcher.config.items)[0])
 

@@ -172,7 +172,7 @@ class VideoToShop:
                 with watch("embed"):
                     files = [one.file for one in seen]
                     cutter = Cutter(files, picks, wanted, lost_views(picks, lost), self.limits, progress)
-                    vectors = self.embedder(cutter.crops(), idle=idle)
+                    vectors = self.embedder.views(cutter.crops(), idle=idle)
                     embeddings = Embeddings(vectors, tuple(str(garment) for garment in cutter.order))
                 watch.of_these(idle.seconds, "crop", within="embed")
                 for number, note in cutter.notes.items():

@@ -111,7 +111,7 @@ class Searcher:
         found = [] if whole or box is not None else self._garments(image)
         if not found:
             found = [(box or (0.0, 0.0, float(width), float(height)), None, None, None)]
-        vectors = self.embedder(cut_out(image, one[0]) for one in found)
+        vectors = self.embedder.views(cut_out(image, one[0]) for one in found)
         with shelves.gallery(gallery) as shelf:
             matches = shelf.search(vectors, items, where=where)
         return Answer(width, height, tuple(Found(*one, tuple(m)) for one, m in zip(found, matches, strict=True)))
