@@ -45,11 +45,12 @@ BUNDLE ?= out/bundle/tiny
 FIGURES := out/figures
 MACHINE ?= $(shell nproc) processor cores, no GPU
 WORLD := out/world
-bundle: $(READY) $(WORLD)/stills/set.json $(WORLD)/pasted/set.json $(WORLD)/validation/set.json $(WORLD)/test/set.json ## train, calibrate and measure a bundle in out/bundle/tiny (hours)
+bundle: $(READY) $(WORLD)/stills/set.json $(WORLD)/stills-many/set.json $(WORLD)/pasted/set.json $(WORLD)/validation/set.json $(WORLD)/test/set.json ## train, calibrate and measure a bundle in out/bundle/tiny (hours)
 	$(BIN)/dprnet train detector recipes/detector-tiny.toml --out out/train/detector --bundle out/bundle/first
 	$(BIN)/dprnet train detector recipes/detector-tiny-2.toml --out out/train/detector-2 --bundle $(BUNDLE)
 	$(BIN)/dprnet train embedder recipes/embedder-tiny.toml --out out/train/embedder --bundle out/bundle/second
-	$(BIN)/dprnet train embedder recipes/embedder-tiny-2.toml --out out/train/embedder-2 --bundle $(BUNDLE)
+	$(BIN)/dprnet train embedder recipes/embedder-tiny-2.toml --out out/train/embedder-2 --bundle out/bundle/third
+	$(BIN)/dprnet train embedder recipes/embedder-tiny-3.toml --out out/train/embedder-3 --bundle $(BUNDLE)
 	$(BIN)/dprnet calibrate picking $(WORLD)/validation --bundle $(BUNDLE) --either top,outerwear --table $(FIGURES)/calibration.csv --cache out/cache
 	$(BIN)/dprnet calibrate shares $(WORLD)/validation --bundle $(BUNDLE) --photos $$DPRNET_DATA --table $(FIGURES)/shares.csv
 	$(BIN)/dprnet calibrate matching $(WORLD)/validation --bundle $(BUNDLE) --cache out/cache --table $(FIGURES)/matching.csv --plot $(FIGURES)/reliability.png
@@ -71,6 +72,8 @@ ship: ## put the bundle in out/bundle/tiny into the package
 
 $(WORLD)/stills/set.json: | $(READY)
 	$(BIN)/dprnet world make --out $(@D) --split train --stills 6000 --items 500 --processes 2
+$(WORLD)/stills-many/set.json: | $(READY)
+	$(BIN)/dprnet world make --out $(@D) --split train --stills 3600 --items 1600 --processes 2
 $(WORLD)/pasted/set.json: | $(READY)
 	$(BIN)/dprnet world paste --out $(@D) --split train --stills 2000
 $(WORLD)/validation/set.json: | $(READY)
