@@ -24,6 +24,9 @@ def make(
     items: Annotated[int, typer.Option("--items", min=0, help="Catalogue items at least.")] = 0,
     seconds: Annotated[float, typer.Option("--seconds", min=0.5, help="Mean length of a video.")] = 15.0,
     seed: Seed = 0,
+    crowd: Annotated[
+        tuple[float, float, float] | None, typer.Option("--crowd", help="Weights of one, two and three people.")
+    ] = None,
     textures: Annotated[str, typer.Option("--textures", help="Folder of photos to take backdrops from.")] = "",
     processes: Annotated[int, typer.Option("--processes", min=1, help="How many work at once.")] = 1,
 ) -> None:
@@ -34,7 +37,7 @@ def make(
     from dprnet.evaluate.measure import measure_difficulty
 
     values = {"split": split, "videos": videos, "stills": stills, "items": items, "seconds": seconds, "seed": seed}
-    settings = parse_settings(values | {"texture_folder": textures}, WorldSettings, "world")
+    settings = parse_settings(values | {"crowd": crowd, "texture_folder": textures}, WorldSettings, "world")
     make_world(out, settings, Counted(on_stderr(), "Drawing"), processes)
     typer.echo("\n".join([str(out), *measure_difficulty(out).lines()]))
 

@@ -126,6 +126,22 @@ def test_one_in_five_has_a_look_alike_and_one_in_ten_no_item() -> None:
     assert all(by_item[role.item_id] == role.garment for role in plan.roles if role.item_id is not None)
 
 
+def test_crowds_wear_some_four_garments_a_video_and_change_no_other_id(videos: ShopSet) -> None:
+    crowded = WorldSettings(split="test", seed=1, videos=100, seconds=10, items=2000, crowd=(3, 5, 2))
+    plan = plan_world(crowded)
+    assert 3.7 <= len(plan.roles) / 100 <= 4.3
+    assert abs(sum(role.item_id is None for role in plan.roles) - len(plan.roles) / 10) <= 1
+    assert len(plan.shelves) == 2000
+    seen = {role.garment for role in plan.roles} | {shelf.garment for shelf in plan.shelves}
+    other = plan_world(WorldSettings(split="test", videos=60, items=500))
+    assert not seen & ({role.garment for role in other.roles} | {shelf.garment for shelf in other.shelves})
+    assert {len(cast.bodies) for cast in plan_world(crowded.model_copy(update={"crowd": (0.0, 0.0, 1.0)})).casts} == {3}
+    assert "crowd" not in json.loads((videos.folder / "set.json").read_text())["settings"]
+    for weights in ((0, 0, 0), (-1, 1, 1)):
+        with pytest.raises(ValueError, match="crowd"):
+            WorldSettings(videos=1, crowd=weights)
+
+
 def test_frames_of_a_source_differ_and_keep_their_garments() -> None:
     cast = plan_world(STILLS).casts[0]
     specs = still_scenes(cast, "train", 3)

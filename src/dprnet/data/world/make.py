@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 from PIL import Image as PillowImage
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from dprnet.core.config import Settings
 from dprnet.core.errors import BadDataset, MissingExtra
@@ -22,6 +22,7 @@ from dprnet.data.world.garments import Garment, draw_garment, look_alike
 from dprnet.data.world.screenplay import FRAMES_OF_A_SOURCE, Cast, draw_cast, still_scenes, video_scene
 from dprnet.data.world.seeds import rng_of, seed_of
 
+Weight = Annotated[float, Field(ge=0)]
 VERSION = "1"
 """Raise it with every change that changes a pixel or a table: a set's id depends on it."""
 TEXTURE_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp"}
@@ -45,8 +46,17 @@ class WorldSettings(Settings):
     """Each item also in a photo on a model."""
     lookalike_every: int = Field(default=5, ge=0)  # the issue: one garment in five
     no_item_every: int = Field(default=10, ge=0)  # the issue: one garment in ten
+    crowd: tuple[Weight, Weight, Weight] | None = None
+    """Weights of one, two and three people in a source; a person wears 2.1 garments on average. None: 6, 3, 1 in
+    videos and 5, 3.5, 1.5 in single frames (ours)."""
     texture_folder: str = ""
     """Photos whose patches serve as backdrops; empty: all backdrops are drawn."""
+
+    @model_validator(mode="after")
+    def _somebody(self) -> Self:
+        if self.crowd is not None and not sum(self.crowd) > 0:
+            raise ValueError(f"crowd is {self.crowd}; one of the three weights must be above 0")
+        return self
 
 
 Progress = Callable[[int, int], None]
@@ -86,7 +96,7 @@ class Plan:
 def plan_world(settings: WorldSettings) -> Plan:
     """Decide all garments, items and look-alikes of a world."""
     sources = settings.videos or math.ceil(settings.stills / FRAMES_OF_A_SOURCE)
-    crowd = (6.0, 3.0, 1.0) if settings.videos else (5.0, 3.5, 1.5)
+    crowd = settings.crowd or ((6.0, 3.0, 1.0) if settings.videos else (5.0, 3.5, 1.5))
     casts: list[Cast] = []
     roles: list[Role] = []
     shelves: list[Shelf] = []
@@ -152,7 +162,8 @@ def make_world(
             folder, f"videos is {settings.videos}, stills is {settings.stills}; one of them must be above 0"
         )
     meta = {"name": f"world-{settings.split}", "split": settings.split, "generator": "world", "version": VERSION}
-    writer = ShopSetWriter(folder, {**meta, "seed": settings.seed, "settings": settings.model_dump()})
+    # What is left at None is left out: a setting that comes later changes no id of a set made without it.
+    writer = ShopSetWriter(folder, {**meta, "seed": settings.seed, "settings": settings.model_dump(exclude_none=True)})
     plan = plan_world(settings)
     film = partial(_film if settings.videos else _photograph, Path(folder), settings)
     shoot = partial(_shoot, Path(folder))
