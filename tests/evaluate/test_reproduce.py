@@ -114,8 +114,10 @@ def test_everything_is_made_kept_and_shown(true_boxes: Study, tmp_path: Path, mo
     assert by_name["table1"].figures["sold"] == 2
     for one in made:
         assert load(out / f"{one.name}.json") == one
+        assert one.wall_s > 0
         for picture in one.pictures:
             assert (out / picture).read_bytes().startswith(b"\x89PNG")
+    assert by_name["figure9"].processor_s > 0  # the clock of the processor counts hundredths
     text = page.read_text(encoding="utf-8")
     Balanced().feed(text)
     assert text.count("data:image/png") == 5  # clips this short have no score sheet
@@ -146,7 +148,17 @@ def test_first_videos_only(true_boxes: Study) -> None:
     few = replace(true_boxes, settings=FAST.model_copy(update={"videos": 2}))
     assert few.shopset.videos == ("t0", "t1")
     assert few.key("figure6") != true_boxes.key("figure6")
-    assert true_boxes.key("table3", "timing") == true_boxes.key("table3", "timing")
+
+
+def test_a_figure_is_made_again_for_what_it_reads_alone(true_boxes: Study) -> None:
+    alone = replace(true_boxes, train=())
+    for name, kind in reproducing.KINDS.items():
+        same = alone.key(name, *kind.reads) == true_boxes.key(name, *kind.reads)
+        assert same is (name != "figure9"), name  # the only one that trains
+    longer = replace(true_boxes, settings=FAST.model_copy(update={"timing": TimingSettings(seconds=2)}))
+    changed = [name for name, kind in reproducing.KINDS.items()
+               if longer.key(name, *kind.reads) != true_boxes.key(name, *kind.reads)]  # fmt: skip
+    assert changed == ["table3"]
 
 
 def test_names() -> None:
@@ -174,8 +186,16 @@ def test_table_2_is_read_from_its_run_and_trained_only_when_named(
 def test_the_command_line(sets: tuple[Path, Path], random_bundle: Path, tmp_path: Path, capsys: Any) -> None:
     arguments = ["--set", str(sets[0]), "--bundle", str(random_bundle), "--out", str(tmp_path / "out")]
     arguments += ["--cache", str(tmp_path / "cache"), "--quick"]
-    assert run(["reproduce", "table1", *arguments]) == 0
-    assert capsys.readouterr().out.splitlines() == ["table1: made", str(tmp_path / "out" / "index.html")]
+    docs = ["--markdown", str(tmp_path / "docs"), "--machine", "two cores", "--date", "2026-11-24"]
+    assert run(["reproduce", "table1", *arguments, *docs]) == 0
+    made, effort, page, text = capsys.readouterr().out.splitlines()
+    assert (made, page) == ("table1: made", str(tmp_path / "out" / "index.html"))
+    assert effort.startswith("made in ")
+    written = Path(text).read_text(encoding="utf-8")
+    assert f"dprnet reproduce table1 --set {sets[0]} --bundle {random_bundle} --quick" in written
+    assert "2,000 resamples, seed 20261123" in written
+    assert "Measured on two cores, 2026-11-24." in written
+    assert "Figure 6 has not been made." in written
     assert "Ours is smaller" in (tmp_path / "out" / "index.html").read_text(encoding="utf-8")
     assert json.loads((tmp_path / "out" / "table1.json").read_text(encoding="utf-8"))["figures"]["videos"] == 3
     assert run(["reproduce", "figure12", *arguments]) == 2

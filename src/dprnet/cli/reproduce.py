@@ -32,12 +32,19 @@ def reproduce(
     recipe: Annotated[
         Path | None, typer.Option("--recipe", help="Of Table 2, such as recipes/table2/cpu.toml.")
     ] = None,
+    markdown: Annotated[
+        Path | None, typer.Option("--markdown", help="Folder for all that is made as Markdown with small pictures.")
+    ] = None,
+    machine: Annotated[str, typer.Option("--machine", help="Where it was measured, for --markdown.")] = "",
+    date: Annotated[str, typer.Option("--date", help="When it was measured, for --markdown.")] = "",
     device: DeviceOption = "cpu",
 ) -> None:
     """Make the paper's figures and tables on a set; what is made already is kept."""
     from dprnet.core.bundle import Bundle
     from dprnet.core.config import load_recipe
     from dprnet.core.progress import on_stderr
+    from dprnet.evaluate.reproduce.artefact import effort_text
+    from dprnet.evaluate.reproduce.run import publish
     from dprnet.evaluate.reproduce.run import reproduce as make
     from dprnet.evaluate.reproduce.settings import ReproduceSettings
     from dprnet.evaluate.reproduce.study import Study
@@ -51,4 +58,7 @@ def reproduce(
     for one in made:
         held = sum(claim.holds is True for claim in one.claims)
         typer.echo(f"{one.name}: {f'{held} of {len(one.claims)} claims hold' if one.claims else 'made'}")
+    typer.echo(f"made in {effort_text(made)}")
     typer.echo(page)
+    if markdown is not None:
+        typer.echo(publish(study, out, markdown, bundle=bundle, machine=machine, date=date))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,10 @@ class Artefact(Settings):
     pictures: tuple[str, ...] = ()
     """File names (PNG) beside the JSON."""
     notes: tuple[str, ...] = ()
+    wall_s: float = Field(0.0, ge=0)
+    """Seconds that making it took; what an earlier artefact left in the cache is not counted again."""
+    processor_s: float = Field(0.0, ge=0)
+    """Seconds of processor time, all threads and child processes together."""
     figures: dict[str, Any] = Field(default_factory=dict)
     """Everything that was measured, for machines."""
 
@@ -64,6 +69,16 @@ def above(first: str, second: str, difference: Interval, published: str, videos:
 def interval_text(interval: Interval) -> str:
     """``0.512 [0.430, 0.601]``; a dash where there is nothing to measure."""
     return str(interval) if interval.value == interval.value else "-"
+
+
+def effort_text(artefacts: Sequence[Artefact]) -> str:
+    """How long making them took.
+
+    >>> effort_text([Artefact(name="table1", title="", published="", wall_s=90, processor_s=84)])
+    '1.5 minutes, 1.4 of processor time'
+    """
+    wall, processor = (sum(getattr(one, name) for one in artefacts) / 60 for name in ("wall_s", "processor_s"))
+    return f"{wall:.1f} minutes, {processor:.1f} of processor time"
 
 
 def load(path: Path) -> Artefact | None:

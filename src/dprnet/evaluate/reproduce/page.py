@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 
-from dprnet.evaluate.reproduce.artefact import Artefact, Claim
+from dprnet.evaluate.reproduce.artefact import Artefact, Claim, effort_text
 from dprnet.report.json_report import write_whole
 
 VERDICTS: Mapping[bool | None, tuple[str, str]] = {
@@ -56,14 +56,16 @@ def write_page(
         absent=absent,
         labels={name: label_of(name) for name in [*(one.name for one in artefacts), *absent]},
         pictures={name: _data_url(folder / name) for one in artefacts for name in one.pictures},
-        verdict=_verdict,
+        verdict=verdict,
+        effort=effort_text,
     )
     path = folder / "index.html"
     write_whole(path, text.encode("utf-8", errors="replace"))
     return path
 
 
-def _verdict(claim: Claim) -> tuple[str, str]:
+def verdict(claim: Claim) -> tuple[str, str]:
+    """Class of the style sheet, and words."""
     return VERDICTS[claim.holds]
 
 

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import logging
+import os
+import shlex
+import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from dprnet.core.errors import BadRecipe
+from dprnet.evaluate.bootstrap import ROUNDS, SEED
 from dprnet.evaluate.reproduce.artefact import Artefact, load, save
 from dprnet.evaluate.reproduce.figure5 import figure5
 from dprnet.evaluate.reproduce.figure6 import figure6
 from dprnet.evaluate.reproduce.figure9 import figure9
 from dprnet.evaluate.reproduce.figure10 import figure10
+from dprnet.evaluate.reproduce.markdown import Origin, write_markdown
 from dprnet.evaluate.reproduce.page import write_page
 from dprnet.evaluate.reproduce.photo_figures import NOT_RUN, figure7, figure8, read_table2, run_table2
 from dprnet.evaluate.reproduce.study import Study
@@ -25,7 +30,7 @@ Make = Callable[[Study, Path], Artefact]
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """How an artefact is made, and which settings it reads (none named: all)."""
+    """How an artefact is made, and which settings it reads; ``train`` stands for the sets that methods learn from."""
 
     make: Make
     reads: tuple[str, ...]
@@ -36,7 +41,7 @@ KINDS: Mapping[str, Kind] = {
     "figure6": Kind(figure6, ("finest", "intervals")),
     "figure7": Kind(figure7, ("videos",)),
     "figure8": Kind(figure8, ("videos",)),
-    "figure9": Kind(figure9, ("finest", "every", "ks", "seeds", "epochs")),
+    "figure9": Kind(figure9, ("finest", "every", "ks", "seeds", "epochs", "train")),
     "figure10": Kind(figure10, ("finest", "every", "ks")),
     "table1": Kind(table1, ("finest",)),
     "table3": Kind(table3, ("timing",)),
@@ -44,6 +49,7 @@ KINDS: Mapping[str, Kind] = {
 TABLE2 = "table2"  # has a folder of its own: it is trained, and kept row by row
 NAMES = (*(name for name in KINDS if name < TABLE2), TABLE2, "table3")
 ALL = "all"
+TITLE = "The paper's figures and tables, reproduced"
 
 
 def wanted_names(names: Iterable[str]) -> list[str]:
@@ -87,19 +93,67 @@ def reproduce(study: Study, names: Iterable[str], out: Path) -> tuple[list[Artef
         kept = load(out / f"{name}.json")
         if kept is None or kept.key != key or not all((out / picture).is_file() for picture in kept.pictures):
             log.info("making %s", name)
-            kept = kind.make(study, out).model_copy(update={"key": key})
+            kept = _timed(kind.make, study, out).model_copy(update={"key": key})
             save(kept, out)
         made.append(kept)
         _page(study, out)
     return made, _page(study, out)
 
 
-def _page(study: Study, out: Path) -> Path:
-    kept = {name: read_table2(study) if name == TABLE2 else load(out / f"{name}.json") for name in NAMES}
-    about = (
+def publish(study: Study, out: Path, folder: Path, *, bundle: str, machine: str = "", date: str = "") -> Path:
+    """Write all that lies in ``out`` as Markdown with small pictures, each part with the command that makes it.
+
+    Args:
+        study: as it was reproduced.
+        out: folder of the artefacts.
+        folder: where to write ``reproduced.md`` and its pictures.
+        bundle: the bundle as it was named.
+        machine, date: where and when.
+
+    Returns:
+        The text's path.
+
+    Raises:
+        BadImage: a picture is missing or damaged; make it again.
+    """
+    kept = found_in(study, out)
+    parts = ["--set", str(study.folder)]
+    for option, paths in (("--train", study.train), ("--distractors", study.distractors)):
+        parts += [part for path in paths for part in (option, str(path))]
+    parts += ["--bundle", bundle, *(["--quick"] if study.quick else [])]
+    absent = tuple((name, _why_absent(name)) for name, one in kept.items() if one is None)
+    origin = Origin(about=about(study), command=shlex.join(parts), machine=machine, date=date, absent=absent)
+    return write_markdown([one for one in kept.values() if one is not None], out, folder, title=TITLE, origin=origin)
+
+
+def _why_absent(name: str) -> str:
+    return NOT_RUN if name == TABLE2 else "has not been made."
+
+
+def _timed(make: Make, study: Study, out: Path) -> Artefact:
+    wall, before = time.perf_counter(), os.times()
+    made = make(study, out)
+    # user, system, children's user, children's system
+    spent = sum(after - earlier for after, earlier in zip(os.times()[:4], before[:4], strict=True))
+    return made.model_copy(update={"wall_s": time.perf_counter() - wall, "processor_s": spent})
+
+
+def found_in(study: Study, out: Path) -> dict[str, Artefact | None]:
+    """Every artefact by name, None where it has not been made; Table 2 as its own run left it."""
+    return {name: read_table2(study) if name == TABLE2 else load(out / f"{name}.json") for name in NAMES}
+
+
+def about(study: Study) -> str:
+    """Of what the figures are, in two sentences."""
+    return (
         f"Set {study.folder.name} ({study.shopset.id}, {len(study.shopset.videos)} videos), bundle "
-        f"{study.bundle.identity}. 95 % intervals by bootstrap over whole videos; differences are paired."
+        f"{study.bundle.identity}. 95 % intervals by bootstrap over whole videos ({ROUNDS:,} resamples, seed {SEED}); "
+        "differences are paired."
     )
-    absent = {name: NOT_RUN if name == TABLE2 else "has not been made." for name, one in kept.items() if one is None}
+
+
+def _page(study: Study, out: Path) -> Path:
+    kept = found_in(study, out)
+    absent = {name: _why_absent(name) for name, one in kept.items() if one is None}
     found = [one for one in kept.values() if one is not None]
-    return write_page(found, out, title="The paper's figures and tables, reproduced", about=about, absent=absent)
+    return write_page(found, out, title=TITLE, about=about(study), absent=absent)

@@ -135,7 +135,7 @@ class Study:
 
         Args:
             name: of the artefact.
-            parts: the settings it reads; all where none is named.
+            parts: the settings it reads, and ``train`` where it trains; all where none is named.
         """
         wanted = set(parts) if parts else None
         values: dict[str, Any] = {
@@ -146,6 +146,6 @@ class Study:
             "bundle": self.bundle.identity,
             "settings": self.settings.model_dump(mode="json", include=wanted),
             "distractors": [str(path) for path in self.distractors],
-            "train": [ShopSet.open(path).id for path in self.train],
+            "train": [ShopSet.open(path).id for path in self.train] if wanted is None or "train" in wanted else [],
         }
         return digest_of(values)
