@@ -1,4 +1,4 @@
-"""``dprnet evaluate detection|instances|picking|retrieval|protocol|leaks|video-to-shop|card``: figures as JSON."""
+"""``dprnet evaluate detection|instances|picking|retrieval|video-to-shop|...``: figures as JSON, and pages of them."""
 
 from __future__ import annotations
 
@@ -165,6 +165,24 @@ def card(
     from dprnet.evaluate.card import write_card
 
     typer.echo(write_card(Bundle.from_pretrained(bundle), figures, machine=machine, date=date))
+
+
+@app.command()
+def results(
+    figures: Annotated[
+        Path, typer.Option("--figures", help="Folder of the JSON files and pictures of the other verbs.")
+    ],
+    out: Annotated[Path, typer.Option("--out", help="Folder for measured.md and its pictures.")],
+    bundle: BundleOption = "tiny",
+    machine: Annotated[str, typer.Option("--machine", help="Where the figures were measured.")] = "",
+    date: Annotated[str, typer.Option("--date", help="When the figures were measured.")] = "",
+) -> None:
+    """What detection, instances and clips measured, as one page of Markdown with small pictures."""
+    from dprnet.core.bundle import Bundle
+    from dprnet.evaluate.results import write_results
+
+    identity = Bundle.from_pretrained(bundle).identity
+    typer.echo(write_results(figures, out, bundle=bundle, identity=identity, machine=machine, date=date))
 
 
 def _tell(figures: Any, out: Path | None) -> None:

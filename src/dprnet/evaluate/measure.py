@@ -57,13 +57,18 @@ def measure_detection(
     Beside the street photos also front against back on the shop photos of that split, where they are at hand.
     """
     detector = Detector.from_bundle(bundle, device=device)
-    if (data / META).is_file() and not len((shopset := ShopSet.open(data)).still_frames):
-        return evaluate_videos(detector, shopset, progress=progress)
-    images = labelled_images(data, split)
-    figures = evaluate_detection(detector, images)
-    if (data / META).is_file() or not (data / "luma").is_dir():
-        return figures
-    return replace(figures, front_back=front_back(detector, luma.photos(data, split)))
+    identity = detector_identity(bundle)
+    if (data / META).is_file():
+        shopset = ShopSet.open(data)
+        figures = (
+            evaluate_detection(detector, shopset.stills())
+            if len(shopset.still_frames)
+            else evaluate_videos(detector, shopset, progress=progress)
+        )
+        return replace(figures, data=shopset.id, detector=identity)
+    figures = evaluate_detection(detector, labelled_images(data, split))
+    front = front_back(detector, luma.photos(data, split)) if (data / "luma").is_dir() else None
+    return replace(figures, front_back=front, data=data.name, detector=identity)
 
 
 def labelled_images(data: Path, split: str) -> Sequence[LabelledImage]:

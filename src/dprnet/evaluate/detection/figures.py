@@ -58,6 +58,9 @@ class DetectionFigures:
     branches: dict[str, BranchFigures]
     front_back: BranchFigures | None = field(default=None)
     """Front against back on the shop's test photos, where they are at hand."""
+    data: str = ""
+    """Name of the folder, or id of the set."""
+    detector: str = ""
 
 
 def evaluate_detection(
