@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from functools import reduce
+from operator import add
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +16,8 @@ from dprnet.core.bundle import save_pretrained
 from dprnet.core.records import Detections
 from dprnet.data.shopset import ShopSet, ShopSetWriter
 from dprnet.evaluate.figures import write_figures
-from dprnet.evaluate.picking import compare_picking, evaluate_picking, why_missed
+from dprnet.evaluate.pick_counts import PickCounts
+from dprnet.evaluate.picking import compare_picking, count_picks, evaluate_picking, why_missed
 from dprnet.evaluate.seen import Seen, detector_identity, match, see
 from dprnet.evaluate.truth import VideoTruth, video_truth
 from dprnet.pick import PickConfig, pick
@@ -59,6 +62,25 @@ def test_a_good_detector_gives_good_figures(seen: Callable[..., Seen]) -> None:
     assert figures.r_pick.low <= figures.r_pick.value <= figures.r_pick.high
     assert list(figures.videos) == ["video0", "video1", "video2", "video3"]
     assert sum(figures.missed.values()) == figures.counts.instances - figures.counts.picked
+
+
+def test_classes_add_up_to_the_whole(seen: Callable[..., Seen]) -> None:
+    videos = [seen(seed=seed, noise=2.0) for seed in range(4)]
+    loose = GOOD.model_copy(update={"min_views": 1})  # so that false detections are picked too
+    picks = [pick(video.detections, loose) for video in videos]
+    for video, found in zip(videos, picks, strict=True):
+        each = [count_picks(video, found, label) for label in range(6)]
+        assert reduce(add, each) == count_picks(video, found)
+        assert each[4] == each[5] == PickCounts()  # of such there are none
+        # Instances 0 and 3 are of class 0, one each of 1 and 2.
+        assert [one.instances for one in each[:3]] == [2, 1, 1]
+    figures = evaluate_picking(videos, loose)
+    assert set(figures.by_class) == {"top", "outerwear", "trousers"}
+    tops = reduce(add, (count_picks(video, found, 0) for video, found in zip(videos, picks, strict=True)))
+    assert tops.picks > tops.right  # the false ones are among them
+    assert figures.by_class["top"]["precision"].value == tops.precision
+    assert figures.by_class["top"]["r_pick"].value == tops.r_pick
+    assert (figures.bootstrap_rounds, figures.bootstrap_seed) == (2000, 20261123)
 
 
 def test_false_detections_cost_precision(seen: Callable[..., Seen]) -> None:

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from dprnet.core.records import BoolArray, IntArray, Picks
-from dprnet.evaluate.bootstrap import Interval, difference_interval, ratio_interval
-from dprnet.evaluate.metrics import adjusted_rand_index, pair_counts
+from dprnet.evaluate.bootstrap import ROUNDS, SEED, Interval, difference_interval, ratio_interval
+from dprnet.evaluate.metrics import adjusted_rand_index, class_name, pair_counts
 from dprnet.evaluate.pick_counts import PickCounts, pick_counts
 from dprnet.evaluate.seen import Seen
 from dprnet.pick import PickConfig, pick
@@ -50,10 +50,14 @@ class PickingFigures:
     missed: Mapping[str, int]
     """Instances not picked, by the stage at which they were lost."""
     videos: Mapping[str, PickCounts]
+    by_class: Mapping[str, Mapping[str, Interval]]
+    """The four ratios of each class that occurs; a false pick is of the class that was detected."""
     settings: Mapping[str, Any]
     set_id: str = ""
     detector: str = ""
     every: str = ""
+    bootstrap_rounds: int = ROUNDS
+    bootstrap_seed: int = SEED
 
 
 def evaluate_picking(
@@ -74,13 +78,18 @@ def evaluate_picking(
     missed: Counter[str] = Counter()
     for video, found in zip(seen, picks, strict=True):
         missed.update(why_missed(video, found).values())
+    ratios = _ratios(counts)
     return PickingFigures(
-        **{name: ratio_interval(*_columns(counts, name)) for name in RATIOS},
+        r_pick=ratios["r_pick"],
+        r_duplication=ratios["r_duplication"],
+        r_optimal=ratios["r_optimal"],
+        precision=ratios["precision"],
         clustering_f1=ratio_interval(pairs[:, 0], pairs[:, 1]),
         adjusted_rand=ratio_interval(known, np.ones(len(known))),
         counts=reduce(add, counts, PickCounts()),
         missed={reason: missed[reason] for reason in (NOT_DETECTED, NO_GOOD_VIEW, TOO_BRIEF, MERGED)},
         videos={video.truth.name: count for video, count in zip(seen, counts, strict=True)},
+        by_class=_by_class(seen, picks),
         settings=config.model_dump(),
         set_id=set_id,
         detector=detector,
@@ -103,12 +112,40 @@ def compare_picking(a: PickingFigures, b: PickingFigures) -> dict[str, Interval]
     return {name: difference_interval(_columns(first, name), _columns(second, name)) for name in RATIOS}
 
 
-def count_picks(seen: Seen, picks: Picks) -> PickCounts:
-    """The counts of one video; a false pick in an ignored region is left out."""
+def count_picks(seen: Seen, picks: Picks, label: int | None = None) -> PickCounts:
+    """The counts of one video, or of one class in it; a false pick in an ignored region is left out."""
     rows = picks.best[picks.picked]
     rows = rows[(seen.views[rows] >= 0) | ~seen.ignored[rows]]
-    truth = seen.truth
-    return pick_counts(seen.views[rows], picks.detections.overall[rows], truth.instance, truth.quality, truth.counted)
+    truth, counted = seen.truth, seen.truth.counted
+    if label is not None:
+        of = labels_of(seen)
+        counted = tuple(number for number in counted if of[number] == label)
+        shown = shown_instances(seen)[rows]
+        said = picks.detections.labels[rows]
+        rows = rows[
+            np.array(
+                [of.get(int(number), int(seen_as)) == label for number, seen_as in zip(shown, said, strict=True)], bool
+            )
+        ]
+    return pick_counts(seen.views[rows], picks.detections.overall[rows], truth.instance, truth.quality, counted)
+
+
+def labels_of(seen: Seen) -> dict[int, int]:
+    """The coarse class of each true instance of a video."""
+    return dict(zip(seen.truth.instance.tolist(), seen.truth.label.tolist(), strict=True))
+
+
+def _by_class(seen: Sequence[Seen], picks: Sequence[Picks]) -> dict[str, dict[str, Interval]]:
+    labels = sorted({labels_of(video)[number] for video in seen for number in video.truth.counted})
+    each = {}
+    for label in labels:
+        counts = [count_picks(video, found, label) for video, found in zip(seen, picks, strict=True)]
+        each[class_name(label)] = _ratios(counts)
+    return each
+
+
+def _ratios(counts: Sequence[PickCounts]) -> dict[str, Interval]:
+    return {name: ratio_interval(*_columns(counts, name)) for name in RATIOS}
 
 
 def why_missed(seen: Seen, picks: Picks) -> dict[int, str]:

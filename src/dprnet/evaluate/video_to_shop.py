@@ -13,10 +13,11 @@ from dprnet.core.images import cut_out
 from dprnet.core.progress import Progress, Silent
 from dprnet.core.records import Detections, Image, Match
 from dprnet.data.shopset import ShopSet
-from dprnet.evaluate.bootstrap import Interval, ratio_interval
+from dprnet.evaluate.bootstrap import ROUNDS, SEED, Interval, ratio_interval
 from dprnet.evaluate.metrics import Values, class_name, separation
 from dprnet.evaluate.picking import count_picks, shown_instances, why_missed
 from dprnet.evaluate.seen import Seen
+from dprnet.evaluate.views import of_views
 from dprnet.pick import PickConfig, pick
 
 if TYPE_CHECKING:
@@ -92,6 +93,8 @@ class VideoToShopFigures:
     set_id: str = ""
     bundle: str = ""
     every: str = ""
+    bootstrap_rounds: int = ROUNDS
+    bootstrap_seed: int = SEED
     matching: MatchFigures | None = None
     """Of exact, similar or none; None where the bundle's matching was not calibrated."""
 
@@ -224,7 +227,7 @@ def gallery_search(embedder: Embedder, gallery: Gallery, *, margin: float = 0.0)
         for frame in frames_at(path, views.frame_index.tolist()):
             for row in np.flatnonzero(views.frame_index == frame.index):
                 crops[int(row)] = cut_out(frame.image, views.boxes_xyxy[row], margin)
-        vectors = embedder.views(crops[row] for row in range(len(views)))
+        vectors = of_views(embedder)(crops[row] for row in range(len(views)))
         return gallery.search(vectors, k)
 
     return search
