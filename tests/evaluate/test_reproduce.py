@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from fractions import Fraction
+from functools import partial
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -136,6 +137,37 @@ def test_everything_is_made_kept_and_shown(true_boxes: Study, tmp_path: Path, mo
     (out / "figure6.png").unlink()
     with pytest.raises(AssertionError, match="made again"):
         reproduce(true_boxes, ["figure6"], out)
+
+
+def test_a_run_that_was_stopped_goes_on_where_it_stopped(
+    true_boxes: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names, known = ["figure5", "figure6", "table1"], dict(reproducing.KINDS)
+    made: list[str] = []
+
+    def kinds(stopped_at: str) -> dict[str, reproducing.Kind]:
+        def make(name: str, study: Study, out: Path) -> Artefact:
+            if name == stopped_at:
+                raise KeyboardInterrupt
+            made.append(name)
+            return known[name].make(study, out)
+
+        return {name: replace(kind, make=partial(make, name)) for name, kind in known.items()}
+
+    stopped, whole = kinds("figure6"), kinds("none")
+    with monkeypatch.context() as patched:
+        patched.setattr(reproducing, "KINDS", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            reproduce(true_boxes, names, tmp_path)
+    assert made == ["figure5"]
+    page = (tmp_path / "index.html").read_text(encoding="utf-8")
+    assert "Figure 6</b> has not been made" in page  # a page of what there is
+    with monkeypatch.context() as patched:
+        patched.setattr(reproducing, "KINDS", whole)
+        found, _ = reproduce(true_boxes, names, tmp_path)
+    assert made == ["figure5", "figure6", "table1"]
+    assert [one.name for one in found] == names
+    assert not list(tmp_path.glob("*.partial"))
 
 
 def test_the_set_that_is_measured_teaches_nobody(true_boxes: Study, tmp_path: Path) -> None:
