@@ -176,6 +176,13 @@ def test_the_set_that_is_measured_teaches_nobody(true_boxes: Study, tmp_path: Pa
         reproduce(wrong, ["figure9"], tmp_path)
 
 
+def test_methods_learn_from_the_first_videos_only(true_boxes: Study, tmp_path: Path) -> None:
+    few = replace(true_boxes, settings=FAST.model_copy(update={"train_videos": 2}))  # of which one is sold
+    assert few.key("figure9", "train_videos") != true_boxes.key("figure9", "train_videos")
+    with pytest.raises(BadDataset, match="hold 1 garments"):
+        reproduce(few, ["figure9"], tmp_path)
+
+
 def test_first_videos_only(true_boxes: Study) -> None:
     few = replace(true_boxes, settings=FAST.model_copy(update={"videos": 2}))
     assert few.shopset.videos == ("t0", "t1")

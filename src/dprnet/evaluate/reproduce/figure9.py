@@ -19,7 +19,7 @@ from dprnet.evaluate.groups import Grouping, answering, groups_of
 from dprnet.evaluate.looks import looks_of, seen_at
 from dprnet.evaluate.reproduce.artefact import Artefact, Claim, Table, above, interval_text
 from dprnet.evaluate.reproduce.curves import COLOURS, MARKERS, bars, new_figure, save_figure
-from dprnet.evaluate.reproduce.study import Study
+from dprnet.evaluate.reproduce.study import FewVideos, Study
 from dprnet.evaluate.shelf import shelve
 from dprnet.evaluate.tracklets import Tracklet, tracklets_of, tracklets_of_stills
 from dprnet.evaluate.trained import trained_methods
@@ -95,8 +95,8 @@ def _methods(study: Study) -> tuple[dict[str, list[Method]], int, list[str]]:
     ids = [_own_set(study, folder) for folder in study.train]
     for folder in study.train:
         tracklets += _tracklets(study, folder)
-    key = {"sets": ids, "bundle": study.bundle.identity, "every": study.settings.every}
     settings = study.settings
+    key = {"sets": ids, "bundle": study.bundle.identity, "every": settings.every, "videos": settings.train_videos}
     trained = trained_methods(tracklets, key=key, seeds=settings.seeds, epochs=settings.epochs, cache=study.cache,
                               progress=study.progress)  # fmt: skip
     note = f"SEAM and AsymNet learned from {len(tracklets)} garments of {', '.join(p.name for p in study.train)}, "
@@ -129,9 +129,10 @@ def _tracklets(study: Study, folder: Path) -> list[Tracklet]:
         items = {row["instance"]: row["item_id"] for row in rows if row["item_id"]}
         return tracklets_of_stills(shopset.stills(), items, study.embedder, shelf, study.progress)
     every = study.settings.every
-    looks = looks_of(shopset, every, cache=study.cache, progress=study.progress)
-    seen, frames = seen_at(study.detected(shopset, every), looks, every)
-    vectors = ViewVectors(shopset, study.embedder, study.cache)
+    few = FewVideos(shopset.folder, shopset.meta, study.settings.train_videos)
+    looks = looks_of(few, every, cache=study.cache, progress=study.progress)
+    seen, frames = seen_at(study.detected(few, every), looks, every)
+    vectors = ViewVectors(few, study.embedder, study.cache)
     return tracklets_of(seen, frames, vectors, shelf, study.picking)
 
 

@@ -41,7 +41,7 @@ KINDS: Mapping[str, Kind] = {
     "figure6": Kind(figure6, ("finest", "intervals")),
     "figure7": Kind(figure7, ("videos",)),
     "figure8": Kind(figure8, ("videos",)),
-    "figure9": Kind(figure9, ("finest", "every", "ks", "seeds", "epochs", "train")),
+    "figure9": Kind(figure9, ("finest", "every", "ks", "seeds", "epochs", "train", "train_videos")),
     "figure10": Kind(figure10, ("finest", "every", "ks")),
     "table1": Kind(table1, ("finest",)),
     "table3": Kind(table3, ("timing",)),

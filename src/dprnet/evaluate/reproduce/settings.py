@@ -22,16 +22,18 @@ class ReproduceSettings(Settings):
     videos: int = Field(0, ge=0)  # ours: the first so many; 0 takes all
     seeds: int = Field(3, ge=1)  # ours: of the methods that are trained
     epochs: int = Field(60, ge=1)  # ours: of the methods that are trained
+    train_videos: int = Field(0, ge=0)  # ours: of each set that they learn from, the first so many; 0 takes all
     timing: TimingSettings = TimingSettings()
 
     @classmethod
     def quick(cls) -> Self:
-        """A few minutes on two cores: six videos, no finer than four frames a second, one seed."""
+        """A few minutes on two cores: six videos, fifteen to learn from, at most four frames a second, one seed."""
         return cls(
             finest="0.25s",
             intervals=("0.25s", "0.5s", "1s", "2s", "4s"),
             videos=6,
             seeds=1,
             epochs=15,
+            train_videos=15,
             timing=SHORT,
         )
