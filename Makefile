@@ -73,7 +73,7 @@ ship: ## put the bundle in out/bundle/tiny into the package
 $(WORLD)/stills/set.json: | $(READY)
 	$(BIN)/dprnet world make --out $(@D) --split train --stills 6000 --items 500 --processes 2
 $(WORLD)/stills-many/set.json: | $(READY)
-	$(BIN)/dprnet world make --out $(@D) --split train --stills 3600 --items 1600 --processes 2
+	$(BIN)/dprnet world make --out $(@D) --split train --stills 6400 --items 3200 --processes 2
 $(WORLD)/pasted/set.json: | $(READY)
 	$(BIN)/dprnet world paste --out $(@D) --split train --stills 2000
 $(WORLD)/validation/set.json: | $(READY)

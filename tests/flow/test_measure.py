@@ -74,9 +74,12 @@ def test_detection_on_deepfashion2_and_coco(deepfashion2, random_bundle, tmp_pat
     coco = write_coco(DeepFashion2(deepfashion2, "validation"), tmp_path / "set.json")
     arguments = ["--bundle", str(random_bundle), "--split", "validation"]
     found = figures(capsys, ["evaluate", "detection", str(deepfashion2), *arguments])
+    assert found.pop("data") == deepfashion2.name
     assert (found["images"], sum(found["boxes"].values())) == (8, 12)
     assert set(found["splits"]) >= {"occlusion slight", "occlusion heavy", "viewpoint frontal", "crop cropped"}
-    assert figures(capsys, ["evaluate", "detection", str(coco), *arguments]) == found
+    again = figures(capsys, ["evaluate", "detection", str(coco), *arguments])
+    assert again.pop("data") == coco.name
+    assert again == found
 
 
 def test_instances_beside_their_rivals(moving_square, random_bundle, tmp_path, capsys):
