@@ -114,7 +114,7 @@ def _deepfashion_c2s(path: Path) -> Checked:
 
 
 def _street2shop(path: Path) -> Checked:
-    from dprnet.data.street2shop import check_street2shop
+    from dprnet.data.street2shop_check import check_street2shop
 
     told, problems = check_street2shop(path)
     return Checked("data set", f"Street2Shop, {told}", tuple(problems))

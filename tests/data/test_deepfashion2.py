@@ -116,6 +116,7 @@ def test_crop_rule():
         ("item1", {"occlusion": None}, "item1.occlusion None; wanted 1 to 3"),
         ("item1", {"style": True}, "item1.style True"),
         ("item1", {"landmarks": [1, 2, 3]}, "item1.landmarks must be triplets"),
+        ("item1", {"landmarks": ["1", 2, 2]}, "item1.landmarks must be triplets"),
     ],
 )
 def test_what_cannot_be_used_is_refused_with_file_and_value(copy: Path, item, columns, message):
@@ -164,7 +165,12 @@ def test_a_crop_rule_that_contradicts_zoom_in_is_reported(copy: Path):
     [
         ("000001", {"category_name": "tee"}, "item1.category_name 'tee' is not 'short sleeve top'"),
         ("000002", {"landmarks": []}, "item1.landmarks: none is labelled"),
-        ("000003", {"landmarks": [5, 5, 2] * 25}, "item1.landmarks: 25 of them; category 3 has 31"),
+        ("000003", {"landmarks": [9, 12, 2] * 25}, "item1.landmarks: 25 of them; category 3 has 31"),
+        (
+            "000001",  # left 8, top 10, width 48, height 40: corners as far as anybody can see
+            {"bounding_box": [8, 10, 48, 40], "landmarks": [8, 10, 2, 56, 50, 2] * 12 + [56, 50, 2]},
+            "item1.bounding_box [8.0, 10.0, 48.0, 40.0] does not hold 52% of its landmarks; wanted corners",
+        ),
         ("000001", {"bounding_box": [8, 10, 56, 250]}, "leaves the image of 64 x 96 pixels"),
         ("000007", {"category_id": 4, "category_name": "long sleeve outwear"}, "is given to categories 3, 4"),
         ("000008", {"style": 2}, "pair_id 4, style 2 has no partner in any other image"),
@@ -179,7 +185,7 @@ def test_known_traps_are_named(copy: Path, stem, columns, sentence):
 
 
 def test_two_garments_of_one_identity_in_one_image(copy: Path):
-    change(copy, "000001", "item2", style=1, category_id=1, category_name=CATEGORIES[0], landmarks=[9, 9, 2] * 25)
+    change(copy, "000001", "item2", style=1, category_id=1, category_name=CATEGORIES[0], landmarks=[20, 60, 2] * 25)
     problems = check_deepfashion2(copy, "train").problems
     assert problems == ["annos/000001.json: item2 is style 1 of pair 1, as another item of this file"]
 

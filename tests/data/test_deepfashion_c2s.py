@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import pytest
 
 from dprnet.check import check
@@ -32,11 +34,11 @@ def write(root, pairs=PAIRS, boxes=None, landmarks=None):
     import numpy as np
 
     images = sorted({name for pair in pairs for name in pair[:2]})
-    for name in images:
+    for number, name in enumerate(images):
         # On disk the folder is called otherwise than in the list.
         path = root / "Img" / name.replace("Summer_Suit", "Summer_Wear")
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(jpeg_bytes(np.zeros((30, 20, 3), np.uint8)))
+        path.write_bytes(jpeg_bytes(np.full((30, 20, 3), 20 * number, np.uint8)))
     header = ("image_pair_name_1", "image_pair_name_2", "item_id", "evaluation_status")
     put(root / deepfashion_c2s.PARTITION, header, pairs)
     if boxes is None:
@@ -109,7 +111,59 @@ def test_the_whole_set_must_have_the_published_counts(root, monkeypatch):
 def test_a_sound_copy_has_no_problems(root):
     told = check(root)
     assert told.told == "DeepFashion consumer-to-shop, 5 of 195540 pairs, 3 items, 8 photos"
-    assert told.problems == ()
+    other = "lies in 'Summer_Wear'; the one is read for the other"
+    assert told.problems == (
+        f"{deepfashion_c2s.PARTITION} line 7: {SUIT}/comsumer_01.jpg {other}",
+        f"{deepfashion_c2s.PARTITION} line 7: {SUIT}/shop_01.jpg {other}",
+    )
+    for name in ("comsumer_01.jpg", "shop_01.jpg"):
+        place = root / "Img" / SUIT / name
+        place.parent.mkdir(parents=True, exist_ok=True)
+        (root / "Img" / SUIT.replace("Summer_Suit", "Summer_Wear") / name).rename(place)
+    assert check(root).problems == ()
+
+
+def test_a_garment_under_two_ids_is_found_by_its_photo(root):
+    shutil.copy(root / "Img" / SHIRT / "shop_01.jpg", root / "Img" / DRESS / "shop_01.jpg")
+    shutil.copy(root / "Img" / SHIRT / "shop_01.jpg", root / "Img" / SHIRT / "shop_02.jpg")  # of one item: no trap
+    twins = [line for line in check_deepfashion_c2s(root)[1] if "same file" in line]
+    assert twins == [
+        f"{DRESS}/shop_01.jpg of item id_02 is the same file as {SHIRT}/shop_01.jpg of item id_01: "
+        "one garment under two ids"
+    ]
+
+
+ATTRIBUTES = (("a-line", 3), ("crew neck", 4))
+
+
+def put_items(root, items=("id_01", "id_02", "id_03"), rows=(("id_01", 1, -1), ("id_02", 0, 0))):
+    (root / deepfashion_c2s.ITEMS).write_text("\n".join([str(len(items)), *items]) + "\n")
+    put(root / deepfashion_c2s.ATTRIBUTES, ("attribute_name", "attribute_type"), ATTRIBUTES)
+    put(root / deepfashion_c2s.ITEM_ATTRIBUTES, ("item_id", "attribute_labels"), rows)
+
+
+def test_items_and_their_attributes(root):
+    assert (ConsumerToShop(root).attributes, ConsumerToShop(root).item_attributes) == ((), {})
+    put_items(root)
+    made = ConsumerToShop(root)
+    assert made.attributes == ("a-line", "crew neck")
+    assert made.item_attributes == {"id_01": (1, -1), "id_02": (0, 0)}
+    assert all("Summer_Wear" in line for line in check_deepfashion_c2s(root)[1])
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"items": ("id_01", "id_03")}, "line 6: item id_02 is not in Anno/list_item_consumer2shop.txt"),
+        ({"items": ("id_01", "id_02", "id_03", "id_02")}, "line 5: id_02 again, first in line 3"),
+        ({"rows": [("id_01", 1, 2)]}, "line 3: attribute value '2' of id_01; wanted 1, -1 or 0"),
+        ({"rows": [("id_01", 1)]}, "line 3: 1 values for id_01; there are 2 attributes"),
+    ],
+)
+def test_wrong_items_and_attributes_are_listed(root, changes, message):
+    put_items(root, **changes)
+    problems = check_deepfashion_c2s(root)[1]
+    assert any(message in line for line in problems), problems
 
 
 @pytest.mark.parametrize(
@@ -120,6 +174,7 @@ def test_a_sound_copy_has_no_problems(root):
         ({"pairs": [*PAIRS, (PAIRS[0][0], PAIRS[3][1], "id_01", "test")]}, "does not lie in the folder of its item"),
         ({"boxes": [(PAIRS[0][0], 1, 2, 9, 9, 3, 20)]}, "line 3: the box 9 9 3 20 is no pair of corners"),
         ({"boxes": [(PAIRS[0][0], 7, 2, 1, 1, 3, 20)]}, "line 3: wanted image, types"),
+        ({"boxes": [(PAIRS[0][0], 1, 2, 2, 3, 18, 40)]}, "the box 2 3 18 40 leaves img/TOPS/T_Shirt/id_01/comsumer_01"),
         ({"boxes": []}, "of the partition has no box"),
         ({"landmarks": [(PAIRS[0][0], 1, 1, 0, 5, 5)]}, "line 3: no landmarks of its clothes_type"),
         ({"landmarks": [(PAIRS[0][0], 2, 1, *((3, 5, 5) * 4))]}, "no landmarks of its clothes_type"),

@@ -7,6 +7,8 @@ import math
 import pytest
 import torch
 
+from dprnet.core.config import parse_settings
+from dprnet.core.errors import BadRecipe
 from dprnet.detect.losses import LossWeights, box_loss, cross_entropy_of_labelled, total_loss
 
 
@@ -23,6 +25,14 @@ def test_equations_1_to_3_add_up():
     assert total_loss(terms, LossWeights(frcnn=2, quality=0.5, instance=0))["total"].item() == 30 + 56
     del terms["instance"]
     assert total_loss(terms, LossWeights())["total"].item() == 127.0
+
+
+def test_each_branch_has_a_weight_of_its_own():
+    terms = {name: torch.tensor(value) for name, value in (("viewpoint", 1.0), ("occlusion", 2.0), ("crop", 4.0))}
+    sums = total_loss(terms, LossWeights(viewpoint=3, occlusion=0, crop=0.5, quality=2))
+    assert (sums["quality"].item(), sums["total"].item()) == (5.0, 10.0)
+    with pytest.raises(BadRecipe, match="crop"):
+        parse_settings({"crop": -1}, LossWeights)
 
 
 def test_cross_entropy_leaves_the_unlabelled_out():

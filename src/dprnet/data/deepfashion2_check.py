@@ -19,6 +19,7 @@ from dprnet.data.deepfashion2_files import CATEGORIES, LANDMARKS, Annotation, It
 
 MOST_OF_A_KIND = 5  # ours: what is wrong once is often wrong everywhere; five examples and a count say it
 EDGE = 2.0  # ours: pixels by which a box may leave its image
+MOST_OUTSIDE = 0.25  # ours: share of a garment's landmarks that may lie beside its box
 ZOOMS = ("unknown", "none", "medium", "large")
 
 
@@ -127,6 +128,9 @@ def _odd(item: Item, size: tuple[int, int] | None) -> Iterator[tuple[str, str]]:
     if size and (min(x1, y1) < -EDGE or x2 > size[0] + EDGE or y2 > size[1] + EDGE):
         told = f"bounding_box {list(item.box_xyxy)} leaves the image of {size[0]} x {size[1]} pixels"
         yield "boxes outside their image", f"{told}; wanted corners x1 y1 x2 y2"
+    if item.outside > MOST_OUTSIDE:
+        told = f"bounding_box {list(item.box_xyxy)} does not hold {item.outside:.0%} of its landmarks"
+        yield "boxes beside their landmarks", f"{told}; wanted corners x1 y1 x2 y2, not left top width height"
 
 
 def _note_pairs(read: Annotation, name: str, pairs: dict[tuple[int, int], _Pair], found: Checked) -> None:

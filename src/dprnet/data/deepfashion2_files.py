@@ -37,6 +37,8 @@ class Item:
     box_xyxy: tuple[float, float, float, float]
     visibility: tuple[int, ...]
     """Of each landmark: 2 visible, 1 occluded, 0 not labelled."""
+    outside: float
+    """Share of the labelled landmarks that lie outside the box by more than a tenth of its sides; 0 without any."""
     occlusion: int
     viewpoint: int
     zoom_in: int
@@ -74,6 +76,21 @@ def crop_of(visibility: Sequence[int], missing: float = MISSING) -> int:
     return int(unlabelled > missing * len(visibility))
 
 
+def outside_of(box: Sequence[float], marks: Sequence[float]) -> float:
+    """Share of the labelled landmarks (x y v, ...) that lie outside a box by more than a tenth of its sides.
+
+    A box stored as left, top, width and height often passes for corners; its landmarks give it away.
+
+    >>> outside_of((40, 10, 60, 90), (45, 50, 2, 90, 50, 2, 0, 0, 0)), outside_of((0, 0, 9, 9), ())
+    (0.5, 0.0)
+    """
+    x1, y1, x2, y2 = box
+    room = (x2 - x1) / 10, (y2 - y1) / 10
+    labelled = [(x, y) for x, y, v in zip(marks[::3], marks[1::3], marks[2::3], strict=True) if v]
+    out = sum(not (x1 - room[0] <= x <= x2 + room[0] and y1 - room[1] <= y <= y2 + room[1]) for x, y in labelled)
+    return out / len(labelled) if labelled else 0.0
+
+
 def read_annotation(path: Path) -> Annotation:
     """Read one annotation file.
 
@@ -101,7 +118,8 @@ def _item(path: Path, key: str, values: Any) -> Item:
     if not (box[0] < box[2] and box[1] < box[3]):
         raise BadDataset(path, f"{key}.bounding_box {box} is empty; wanted corners x1 y1 x2 y2, not width and height")
     marks = values.get("landmarks", [])
-    if not isinstance(marks, list) or len(marks) % 3 or any(value not in (0, 1, 2) for value in marks[2::3]):
+    sound = isinstance(marks, list) and len(marks) % 3 == 0 and all(_is_number(value) for value in marks)
+    if not sound or any(value not in (0, 1, 2) for value in marks[2::3]):
         raise BadDataset(path, f"{key}.landmarks must be triplets x y v with v 2, 1 or 0")
     return Item(
         key=key,
@@ -110,6 +128,7 @@ def _item(path: Path, key: str, values: Any) -> Item:
         style=_whole(path, f"{key}.style", values.get("style"), 0),
         box_xyxy=(float(box[0]), float(box[1]), float(box[2]), float(box[3])),
         visibility=tuple(int(value) for value in marks[2::3]),
+        outside=outside_of(box, marks),
         occlusion=_whole(path, f"{key}.occlusion", values.get("occlusion"), 1, 3),
         viewpoint=_whole(path, f"{key}.viewpoint", values.get("viewpoint"), 1, 3),
         zoom_in=_whole(path, f"{key}.zoom_in", values.get("zoom_in", 0), 0, 3),

@@ -4,8 +4,11 @@
     Eval/list_eval_partition.txt           count, header, then: consumer shop item_id train|val|test
     Anno/list_bbox_consumer2shop.txt       count, header, then: image clothes_type source_type x_1 y_1 x_2 y_2
     Anno/list_landmarks_consumer2shop.txt  count, header, then: image clothes_type variation_type (visibility x y) ...
+    Anno/list_item_consumer2shop.txt       count, then one id a line
+    Anno/list_attr_{cloth,items}.txt       count, header, then: name type; item_id and a value (1, -1, 0) an attribute
 
-Identity is the item; one garment may come under several ids, which nothing in the files tells. Consumer photos are of
+Identity is the item; one garment may come under several ids, which nothing in the lists tells (``dprnet check`` names
+items that share a photo). Consumer photos are of
 domain ``video`` (they are the queries), shop photos of domain ``shop``.
 
 Two protocols are in use, and papers mix them (paper, section 4.3): queries and gallery of the test split, or of
@@ -24,7 +27,7 @@ from typing import Literal
 
 from dprnet.core.classes import COARSE_CLASSES, UNLABELLED
 from dprnet.core.errors import BadDataset, MissingFile
-from dprnet.data.deepfashion_lists import Seen, box_of, quality_of, read_list
+from dprnet.data.deepfashion_lists import Seen, attributes_of, box_of, quality_of, read_list
 from dprnet.data.labelled import Photo
 from dprnet.data.protocols import Protocol, unique
 from dprnet.data.splits import check_split
@@ -34,6 +37,9 @@ log = logging.getLogger(__name__)
 PARTITION = "Eval/list_eval_partition.txt"
 BOXES = "Anno/list_bbox_consumer2shop.txt"
 LANDMARKS = "Anno/list_landmarks_consumer2shop.txt"
+ITEMS = "Anno/list_item_consumer2shop.txt"
+ATTRIBUTES = "Anno/list_attr_cloth.txt"
+ITEM_ATTRIBUTES = "Anno/list_attr_items.txt"
 PAIRS = 195_540  # rows of the whole partition
 PUBLISHED = {"test": (47_434, 11_312), "val+test": (95_961, 22_669)}
 """Query rows and gallery photos (paper, section 4.3)."""
@@ -105,6 +111,25 @@ class ConsumerToShop:
         for line, fields in read_list(path, ("image_name", "clothes_type", "variation_type")):
             found[fields[0]] = quality_of(path, line, fields)
         return found
+
+    @cached_property
+    def attributes(self) -> tuple[str, ...]:
+        """Names of the attributes (303 in the whole data set); empty where there is no list of them."""
+        path = self.root / ATTRIBUTES
+        if not path.is_file():
+            return ()
+        # A name may hold spaces; its type stands last.
+        return tuple(" ".join(fields[:-1]) for _, fields in read_list(path, ("attribute_name", "attribute_type")))
+
+    @cached_property
+    def item_attributes(self) -> Mapping[str, tuple[int, ...]]:
+        """Of each item a value an attribute: 1 has it, -1 has it not, 0 nobody knows; empty where there is no list."""
+        path = self.root / ITEM_ATTRIBUTES
+        if not path.is_file():
+            return {}
+        count = len(self.attributes)
+        rows = read_list(path, ("item_id", "attribute_labels"))
+        return {fields[0]: attributes_of(path, line, fields, count) for line, fields in rows}
 
     def path(self, image: str) -> Path:
         """The file of an image as the lists name it; ``Summer_Suit`` and ``Summer_Wear`` stand for one another."""

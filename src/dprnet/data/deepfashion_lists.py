@@ -33,18 +33,38 @@ def read_list(path: Path, columns: Sequence[str]) -> Iterator[Fields]:
         MissingFile: no such file.
         BadDataset: the first line is no count, the header lacks a column, or the number of rows is another.
     """
+    lines = _lines(path)
+    header = lines[1].split() if len(lines) > 1 else []
+    if missing := [name for name in columns if name not in header]:
+        raise BadDataset(path, f"line 2: column '{missing[0]}' is missing; wanted {', '.join(columns)}")
+    yield from _rows(path, lines, header=True)
+
+
+def read_items(path: Path) -> Iterator[Fields]:
+    """Rows of the list of items, which has a count and no header: line (from 1) and the id as the one field.
+
+    Raises:
+        MissingFile: no such file.
+        BadDataset: the first line is no count, or the number of rows is another.
+    """
+    yield from _rows(path, _lines(path), header=False)
+
+
+def _lines(path: Path) -> list[str]:
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except FileNotFoundError:
         raise MissingFile(path, "no such list") from None
     except (OSError, UnicodeDecodeError) as error:
         raise BadDataset(path, f"cannot be read as UTF-8 text ({type(error).__name__})") from None
-    if len(lines) < 2 or not lines[0].strip().isdigit():
+    if not lines or not lines[0].strip().isdigit():
         raise BadDataset(path, f"line 1: wanted the number of rows, got '{lines[0][:40] if lines else ''}'")
-    header = lines[1].split()
-    if missing := [name for name in columns if name not in header]:
-        raise BadDataset(path, f"line 2: column '{missing[0]}' is missing; wanted {', '.join(columns)}")
-    rows = [(number, line.split()) for number, line in enumerate(lines[2:], 3) if line.strip()]
+    return lines
+
+
+def _rows(path: Path, lines: Sequence[str], *, header: bool) -> Iterator[Fields]:
+    first = 2 if header else 1
+    rows = [(number, line.split()) for number, line in enumerate(lines[first:], first + 1) if line.strip()]
     if len(rows) != int(lines[0]):
         raise BadDataset(path, f"line 1 says {int(lines[0])} rows, there are {len(rows)}; the file is cut short")
     yield from rows
@@ -84,3 +104,20 @@ def quality_of(path: Path, line: int, fields: Sequence[str]) -> Seen:
     hidden = states.count(1) / len(states)
     viewpoint = {1: 0, 3: 1}.get(variation, UNLABELLED)
     return Seen(viewpoint, 0 if not hidden else 1 if hidden <= 0.5 else 2, int(2 in states))
+
+
+def attributes_of(path: Path, line: int, fields: Sequence[str], count: int) -> tuple[int, ...]:
+    """What a row of the list of items' attributes says: 1 has it, -1 has it not, 0 nobody knows.
+
+    Raises:
+        BadDataset: other than one value an attribute, or another value.
+
+    >>> attributes_of(Path("a.txt"), 3, ["id_1", "1", "-1", "0"], 3)
+    (1, -1, 0)
+    """
+    values = fields[1:]
+    if wrong := [value for value in values if value not in ("1", "-1", "0")]:
+        raise BadDataset(path, f"line {line}: attribute value '{wrong[0]}' of {fields[0]}; wanted 1, -1 or 0")
+    if len(values) != count:
+        raise BadDataset(path, f"line {line}: {len(values)} values for {fields[0]}; there are {count} attributes")
+    return tuple(int(value) for value in values)

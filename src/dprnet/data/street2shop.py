@@ -6,7 +6,8 @@
     photos/000000001.jpg                              under their id (any ending that we read)
 
 Boxes are stored as left, top, width, height; here they are corners, as everywhere. A query is searched among the shop
-photos of its own category, as published.
+photos of its own category, as published. What may be wrong with the files is listed by
+:func:`dprnet.data.street2shop_check.check_street2shop`.
 """
 
 from __future__ import annotations
@@ -19,10 +20,10 @@ from pathlib import Path
 from typing import Any
 
 from dprnet.core.classes import COARSE_CLASSES, UNLABELLED
-from dprnet.core.errors import BadDataset, DprnetError, MissingFile
+from dprnet.core.errors import BadDataset, MissingFile
 from dprnet.data.json_file import read_json
 from dprnet.data.labelled import Photo
-from dprnet.data.protocols import Problems, Protocol, unique
+from dprnet.data.protocols import Protocol, unique
 from dprnet.data.splits import check_split
 
 META = "meta/json"
@@ -159,31 +160,3 @@ def _held_out(photo: Photo) -> bool:
 def photos(root: Path | str, split: str) -> list[Photo]:
     """Garments of a split; see :class:`Street2Shop`."""
     return Street2Shop(root).photos(split)
-
-
-def check_street2shop(root: Path | str) -> tuple[str, list[str]]:
-    """What is there in a few words, and all that is wrong (of each kind the first five and a count).
-
-    Raises:
-        MissingFile: there is no ``meta/json``.
-    """
-    made, found, counts = Street2Shop(root), Problems(), {"queries": 0, "shop photos": 0}
-    asked: set[int] = set()
-    for category in CATEGORIES:
-        try:
-            pairs = {kind: made.entries(kind, category) for kind in ("train_pairs", "test_pairs", "retrieval")}
-        except DprnetError as error:
-            found.say("lists", str(error))
-            continue
-        sold = {entry["product"] for entry in pairs["retrieval"]}
-        train, test = ({entry["product"] for entry in pairs[kind]} for kind in ("train_pairs", "test_pairs"))
-        for product in sorted(test - sold):
-            found.say("products", f"test_pairs_{category}.json: product {product} has no photo in the shop")
-        for product in sorted(train & test):
-            found.say("leaks", f"train_pairs_{category}.json: product {product} is in the test pairs too")
-        asked |= {entry["photo"] for entries in pairs.values() for entry in entries}
-        counts["queries"] += len(pairs["test_pairs"])
-        counts["shop photos"] += len(pairs["retrieval"])
-    for photo in sorted(asked - made.files.keys()):
-        found.say("missing images", f"photos/{photo:09d}.jpg does not exist")
-    return ", ".join(f"{count} {name}" for name, count in counts.items()), found.listed()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import torch
+from pydantic import Field
 from torch import Tensor
 from torch.nn import functional
 
@@ -19,11 +20,14 @@ SMOOTH_L1_BETA = 1 / 9  # torchvision's Faster R-CNN
 
 
 class LossWeights(Settings):
-    """What each part of Eq. 3 weighs."""
+    """What each part of Eq. 3 weighs, and within Eq. 2 each branch."""
 
-    frcnn: float = 1.0  # paper, Eq. 3
-    quality: float = 1.0  # paper, Eq. 3
-    instance: float = 1.0  # paper, Eq. 3
+    frcnn: float = Field(default=1.0, ge=0)  # paper, Eq. 3
+    quality: float = Field(default=1.0, ge=0)  # paper, Eq. 3
+    instance: float = Field(default=1.0, ge=0)  # paper, Eq. 3
+    viewpoint: float = Field(default=1.0, ge=0)  # paper, Eq. 2
+    occlusion: float = Field(default=1.0, ge=0)  # paper, Eq. 2
+    crop: float = Field(default=1.0, ge=0)  # paper, Eq. 2
 
 
 def cross_entropy_of_labelled(logits: Tensor, target: Tensor) -> Tensor:
@@ -62,7 +66,7 @@ def box_loss(deltas: Tensor, target: Tensor, labels: Tensor, foreground: Tensor)
 def total_loss(terms: Mapping[str, Tensor], weights: LossWeights) -> dict[str, Tensor]:
     """``frcnn`` (Eq. 1), ``quality`` (Eq. 2), ``instance`` and their weighted sum ``total`` (Eq. 3).
 
-    Terms that a network does not have count as nothing.
+    In ``quality`` each branch counts with its own weight. Terms that a network does not have count as nothing.
 
     >>> ones = {name: torch.tensor(1.0) for name in (*FRCNN, *QUALITY, *INSTANCE)}
     >>> {name: term.item() for name, term in total_loss(ones, LossWeights(quality=0.5)).items()}
@@ -70,8 +74,9 @@ def total_loss(terms: Mapping[str, Tensor], weights: LossWeights) -> dict[str, T
     """
     zero = next(iter(terms.values())).new_zeros(())
     groups = {"frcnn": FRCNN, "quality": QUALITY, "instance": INSTANCE}
+    branch = {name: getattr(weights, name) for name in QUALITY}
     sums = {
-        group: torch.stack([terms[name] for name in names if name in terms] or [zero]).sum()
+        group: torch.stack([terms[name] * branch.get(name, 1.0) for name in names if name in terms] or [zero]).sum()
         for group, names in groups.items()
     }
     sums["total"] = torch.stack([sums[group] * getattr(weights, group) for group in groups]).sum()
