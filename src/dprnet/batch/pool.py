@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import multiprocessing
 import os
 import signal
@@ -18,9 +19,12 @@ from typing import Any
 from dprnet.batch.config import BatchConfig
 from dprnet.batch.ledger import Row
 from dprnet.batch.videos import Local, Video
-from dprnet.batch.worker import work
-from dprnet.core.errors import BadRecipe
+from dprnet.batch.worker import empty_row, work
+from dprnet.core.errors import BadRecipe, printable
 
+log = logging.getLogger(__name__)
+
+POLL_S = 0.2  # ours: how often limits are looked at
 MOST_STARTS = 3  # ours: workers that die in a row before any video was given to them
 PAGE = os.sysconf("SC_PAGE_SIZE")
 
@@ -56,6 +60,39 @@ class _Worker:
     since: float = field(default_factory=time.monotonic)
     ready: bool = False
     task: Task | None = None
+
+
+def judged(task: Task, row: Row | None, trouble: Trouble, attempts: int) -> Row | None:
+    """The row of a video that a worker is done with, or lost; None: it is to be tried again."""
+    if row is not None:
+        return row | {"attempts": task.attempts}
+    if task.attempts < attempts:
+        log.warning("%s: %s; trying again", printable(str(task.video)), trouble[1])
+        return None
+    return empty_row(task.video, task.content, "quarantined", *trouble, task.attempts)
+
+
+class OneAtATime:
+    """One worker, called with a video; with the limits and further tries of a whole crew."""
+
+    def __init__(self, config: BatchConfig, threads: int) -> None:
+        self._attempts = config.attempts
+        self._crew = Crew(config.model_copy(update={"workers": 1}), threads)
+
+    def __call__(self, task: Task) -> Row:
+        """The row of a video, whatever came of it.
+
+        Raises:
+            BadRecipe, MissingFile, BadBundle, BadGallery: no worker can be started.
+        """
+        waiting = deque([task])
+        while True:
+            self._crew.give(waiting)
+            for done, found, trouble in self._crew.look(POLL_S):
+                row = judged(done, found, trouble, self._attempts)
+                if row is not None:
+                    return row
+                waiting.append(done)
 
 
 class Crew:

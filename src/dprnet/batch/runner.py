@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import logging
 import os
 import shutil
 from collections import deque
@@ -15,22 +14,18 @@ from dprnet.batch.ahead import Ahead
 from dprnet.batch.config import BatchConfig
 from dprnet.batch.ledger import BAD, Ledger, Row
 from dprnet.batch.mirror import Mirror
-from dprnet.batch.pool import Crew, Task
-from dprnet.batch.videos import Video, brought_here, version_of
+from dprnet.batch.on_ray import OnRay
+from dprnet.batch.pool import POLL_S, Crew, Task, judged
+from dprnet.batch.videos import Video, brought_here, fetching_of, version_of
 from dprnet.batch.worker import empty_row, load, search
 from dprnet.core.addresses import is_address
 from dprnet.core.bundle import Bundle
-from dprnet.core.errors import DprnetError, printable
-from dprnet.core.fetching import FetchLimits
+from dprnet.core.errors import DprnetError
 from dprnet.core.progress import SILENT, Progress
 from dprnet.gallery import Gallery, shown
 
-log = logging.getLogger(__name__)
-
 FETCHED = "fetched"
-FETCH_ATTEMPTS = 4  # ours: half a minute of a store that does not answer costs no video
 WORK = "dprnet-batch"
-POLL_S = 0.2  # ours: how often limits are looked at
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +75,7 @@ def run_batch(
     with Ledger(folder, depends, config.block, mirror.push if mirror is not None else None) as ledger:
         if mirror is not None:
             mirror.begin()
-        tasks = _Tasks(videos, ledger, again, config)
-        rows = _here(tasks, config) if config.workers == 0 else _crew(tasks, config)
+        tasks, rows = _rows(videos, ledger, again, config)
         searched, bad = 0, []
         for row in progress.track(rows, "Searching videos", len(videos)):
             if row is None:
@@ -94,6 +88,17 @@ def run_batch(
     if mirror is not None:
         mirror.finish()
     return outcome
+
+
+def _rows(
+    videos: Sequence[Video], ledger: Ledger, again: bool, config: BatchConfig
+) -> tuple[_Tasks | OnRay, Iterator[Row | None]]:
+    """Who knows how many were done already, and the rows of the others."""
+    if config.on == "ray":
+        on_ray = OnRay(videos, ledger, again, config)
+        return on_ray, on_ray.rows()
+    tasks = _Tasks(videos, ledger, again, config)
+    return tasks, _here(tasks, config) if config.workers == 0 else _crew(tasks, config)
 
 
 def _places(out: Path | str, work: Path | None) -> tuple[Path, Mirror | None]:
@@ -113,9 +118,7 @@ class _Tasks:
         self._ledger = ledger
         self._again = again
         self._folder = ledger.folder / FETCHED
-        self._fetching = FetchLimits(
-            max_bytes=config.video_bytes, seconds=config.item_s, attempts=FETCH_ATTEMPTS, private=config.private
-        )
+        self._fetching = fetching_of(config)
         self._given: set[str] = set()
         self.already = 0
         shutil.rmtree(self._folder, ignore_errors=True)  # of a run that was killed
@@ -175,14 +178,11 @@ def _crew(tasks: _Tasks, config: BatchConfig) -> Iterator[Row | None]:
                     else:
                         yield task
                 crew.give(waiting)
-                for done, row, trouble in crew.look(POLL_S):
-                    if row is not None:
-                        yield _finished(done, row | {"attempts": done.attempts})
-                    elif done.attempts < config.attempts:
-                        log.warning("%s: %s; trying again", printable(str(done.video)), trouble[1])
+                for done, found, trouble in crew.look(POLL_S):
+                    row = judged(done, found, trouble, config.attempts)
+                    if row is None:
                         waiting.append(done)
                     else:
-                        lost = empty_row(done.video, done.content, "quarantined", *trouble, done.attempts)
-                        yield _finished(done, lost)
+                        yield _finished(done, row)
     finally:
         crew.dismiss()

@@ -9,12 +9,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from dprnet.batch.config import BatchConfig
 from dprnet.core.addresses import is_address, joined, scheme_of
 from dprnet.core.errors import MissingFile, printable
 from dprnet.core.fetching import FetchLimits, fetch, fetch_bytes, object_store
 
 SUFFIXES = {".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi", ".ts", ".mts", ".flv", ".3gp", ".mpg", ".mpeg"}
 """In a folder, files of these names are videos; a file that is named is taken whatever its name."""
+FETCH_ATTEMPTS = 4  # ours: half a minute of a store that does not answer costs no video
 
 Video = Path | str
 """A file, or an address as text."""
@@ -29,6 +31,13 @@ class Local:
     """SHA-256."""
     borrowed: bool = False
     """It was fetched, and goes when its video is done."""
+
+
+def fetching_of(config: BatchConfig) -> FetchLimits:
+    """What fetching one video may cost."""
+    return FetchLimits(
+        max_bytes=config.video_bytes, seconds=config.item_s, attempts=FETCH_ATTEMPTS, private=config.private
+    )
 
 
 def find_videos(paths: Sequence[Path | str], fetching: FetchLimits | None = None) -> list[Video]:

@@ -25,6 +25,11 @@ def batch(
     ] = None,
     full: Annotated[bool, typer.Option("--full", help="Also keep the whole report of every video.")] = False,
     workers: Annotated[int, typer.Option("--workers", min=0, help="Processes; 0 is this one, without limits.")] = 1,
+    on: Annotated[Literal["here", "ray"], typer.Option("--on", help="This machine's processes, or Ray Data.")] = "here",
+    address: Annotated[str, typer.Option("--address", help="A Ray cluster; without it Ray starts here.")] = "",
+    gpus: Annotated[
+        float | None, typer.Option("--gpus", min=0, help="GPUs of the Ray cluster a worker holds; 1 with a GPU device.")
+    ] = None,
     item_s: Annotated[float, typer.Option("--item-s", help="Seconds a video may take.")] = 1800.0,
     item_mb: Annotated[int, typer.Option("--item-mb", min=64, help="Memory its worker may hold, in MB.")] = 8192,
     attempts: Annotated[int, typer.Option("--attempts", min=1, help="Times a video is tried.")] = 2,
@@ -46,9 +51,10 @@ def batch(
 
     searching = {"bundle": bundle, "gallery": gallery, "device": device, "every": every, "items": items, "where": where}
     kept = {"fallback": fallback, "full": full, "block": block}
+    where_run = {"on": on, "address": address, "gpus": gpus}
     limits = {"workers": workers, "item_s": item_s, "item_mb": item_mb, "attempts": attempts}
     fetched = {"video_bytes": video_mb << 20, "private": private}
-    config = parse_settings(searching | kept | limits | fetched, BatchConfig, "batch")
+    config = parse_settings(searching | kept | where_run | limits | fetched, BatchConfig, "batch")
     found = find_videos(videos, FetchLimits(private=private))
     done = run_batch(found, out, config, work=work, again=again, progress=on_stderr())
     typer.echo(f"{out}: {done.searched} videos searched, {done.already} were done, {len(done.bad)} failed")
