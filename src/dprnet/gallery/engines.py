@@ -8,6 +8,7 @@ Vectors have length 1, similarity is the cosine. A mask (N,) lets only some vect
 from __future__ import annotations
 
 import logging
+from copy import copy
 from typing import Any, Literal
 
 import numpy as np
@@ -21,10 +22,14 @@ Kind = Literal["exact", "hnsw", "ivf"]
 Neighbours = tuple[FloatArray, IntArray]
 """(Q, K) similarities, falling, and (Q, K) numbers of vectors; -1 where there are fewer."""
 
-FEW = 0.05  # ours: of so small a part of the vectors, comparing with each is quicker than looking for them
+FEW = 20_000  # ours: so few vectors are compared one by one, in some 3 ms, sooner than looked for among all
 TRAINED_ON = 100_000  # ours: vectors that lists and codes are fitted to
 EFFORTS = {"hnsw": (32, 64, 128, 256, 512, 1024), "ivf": (8, 16, 32, 64, 128, 256)}
+MOST_EFFORT = {"hnsw": 4096, "ivf": 4096}  # ours: with a filter
 RERANKED = 20  # ours: vectors compared in full for each one wanted
+HARDER = 0.75  # ours: power of all / passing; random filters want 0.5, filters that go by looks more
+MOST_ADDED = 0.5  # ours: of the vectors; where more are new, lists and links are better made anew
+MOST_DEAD = 0.25  # ours: of the places; vectors that went still cost memory and time
 SEED = 20_211  # of the queries that measure recall
 
 
@@ -69,39 +74,93 @@ class Approximate:
     """Looks where neighbours are likely, hard enough for the recall that was asked for.
 
     What it reaches is measured when it is built, on photos of the gallery with some noise, and kept in ``recall``.
+    FAISS's index only ever grows: a vector stands at a place of it, and places whose vector went are passed over.
     """
 
     def __init__(self, vectors: FloatArray, kind: Kind, config: IndexConfig) -> None:
         self.kind = kind
         self.effort = EFFORTS[kind][0]
-        self._vectors = vectors
         self._faiss: Any = _graph(vectors, config) if kind == "hnsw" else _lists(vectors)
-        self.recall = self._tune(config)
+        self._place: IntArray | None = None  # (N,) of each vector; None: its own number
+        self._vector: IntArray | None = None  # (places,) the vector at each, or -1
+        self._n = len(vectors)
+        self.recall = self._tune(vectors, config)
+
+    @property
+    def places(self) -> int:
+        """Vectors in FAISS's index, those that went too."""
+        return int(self._faiss.ntotal)
+
+    def extended(self, vectors: FloatArray, was: IntArray, config: IndexConfig) -> Approximate | None:
+        """Another engine for the next version's (N, D) vectors, which keeps what this one knows of them.
+
+        This one goes on as it was. None where building anew is better: much is new, much went, another kind is wanted,
+        or the recall is no longer reached.
+
+        Args:
+            was: (N,) which of this engine's vectors each is, -1 for a new one.
+        """
+        new = was < 0
+        places = self.places + int(new.sum())
+        if (
+            config.kind_for(len(vectors)) != self.kind
+            or new.mean() > MOST_ADDED
+            or len(vectors) < (1 - MOST_DEAD) * places
+        ):
+            return None
+        other = copy(self)
+        other._faiss = _faiss().clone_index(self._faiss)
+        other._faiss.add(np.ascontiguousarray(vectors[new]))
+        place: IntArray = np.empty(len(vectors), np.int64)
+        place[~new] = was[~new] if self._place is None else self._place[was[~new]]
+        place[new] = np.arange(self.places, places)
+        other._place, other._n = place, len(vectors)
+        other._vector = np.full(places, -1)
+        other._vector[place] = np.arange(len(vectors))
+        other.recall = other._tune(vectors, config)
+        return other if other.recall >= min(config.recall, self.recall) else None
 
     def search(self, queries: FloatArray, k: int, mask: BoolArray | None = None) -> Neighbours:
         """About the k most similar vectors; exactly those where the mask leaves only few."""
-        if mask is not None and mask.mean() < FEW:
+        passing = self._n if mask is None else int(np.count_nonzero(mask))
+        if mask is not None and passing <= FEW:
             return self.exactly(queries, k, mask)
-        return _pair(self._faiss.search(queries, k, params=self._parameters(k, mask)))
+        return self._asked(self._faiss, queries, k, self._parameters(k, mask, passing))
 
     def exactly(self, queries: FloatArray, k: int, mask: BoolArray | None = None) -> Neighbours:
-        """The k most similar vectors, by comparing with each."""
-        rows: IntArray = np.arange(len(self._vectors)) if mask is None else np.flatnonzero(mask)
-        similarities, found = Exact(self._vectors[rows]).search(queries, k)
-        return similarities, np.where(found >= 0, rows[found] if len(rows) else -1, -1)
+        """The k most similar vectors, by comparing with each (lists: at half precision)."""
+        whole = self._faiss.storage if self.kind == "hnsw" else self._faiss.refine_index
+        parameters = _faiss().SearchParameters(sel=self._only(mask))
+        return self._asked(_faiss().downcast_index(whole), queries, k, parameters)
 
-    def _parameters(self, k: int, mask: BoolArray | None) -> Any:
-        sel = None if mask is None else _only(mask)
+    def _asked(self, index: Any, queries: FloatArray, k: int, parameters: Any) -> Neighbours:
+        similarities, found = index.search(queries, k, params=parameters)
+        if self._vector is not None:
+            found = np.where(found >= 0, self._vector[found], -1)
+        return similarities, found
+
+    def _only(self, mask: BoolArray | None) -> Any:
+        if self._vector is None:
+            return None if mask is None else _only(mask)
+        there = self._vector >= 0
+        if mask is not None:
+            there &= mask[self._vector]
+        return _only(there)
+
+    def _parameters(self, k: int, mask: BoolArray | None, passing: int) -> Any:
+        # Neighbours that pass lie further away: the fewer pass, the more must be looked at.
+        effort = min(MOST_EFFORT[self.kind], int(self.effort * (self.places / passing) ** HARDER))
+        sel = self._only(mask)
         if self.kind == "hnsw":
-            return _faiss().SearchParametersHNSW(efSearch=max(self.effort, 2 * k), sel=sel)
-        lists = _faiss().IVFRaBitQSearchParameters(nprobe=self.effort, qb=8, sel=sel)
+            return _faiss().SearchParametersHNSW(efSearch=max(effort, 2 * k), sel=sel)
+        lists = _faiss().IVFRaBitQSearchParameters(nprobe=effort, qb=8, sel=sel)
         return _faiss().IndexRefineSearchParameters(k_factor=RERANKED, base_index_params=lists)
 
-    def _tune(self, config: IndexConfig) -> float:
+    def _tune(self, vectors: FloatArray, config: IndexConfig) -> float:
         """Raise the effort until the recall is reached; what is reached comes back."""
         rng = np.random.default_rng(SEED)
-        n, size = self._vectors.shape
-        chosen = self._vectors[rng.integers(0, n, min(n, config.recall_queries))]
+        n, size = vectors.shape
+        chosen = vectors[rng.integers(0, n, min(n, config.recall_queries))]
         queries = chosen + rng.normal(0.0, 0.5 / size**0.5, chosen.shape).astype(np.float32)  # cosine some 0.9
         queries /= np.linalg.norm(queries, axis=1, keepdims=True)
         k = min(10, n)
@@ -127,6 +186,15 @@ def build_engine(vectors: FloatArray, config: IndexConfig) -> Engine:
     vectors = np.ascontiguousarray(vectors, np.float32)
     kind = config.kind_for(len(vectors)) if len(vectors) > 1 else "exact"
     return Exact(vectors) if kind == "exact" else Approximate(vectors, kind, config)
+
+
+def next_engine(old: Engine, vectors: FloatArray, was: IntArray, config: IndexConfig) -> tuple[Engine, bool]:
+    """The engine for a later version's vectors, and whether it was extended from the old one rather than built anew."""
+    if isinstance(old, Approximate) and len(vectors) > 1:
+        extended = old.extended(np.ascontiguousarray(vectors, np.float32), was, config)
+        if extended is not None:
+            return extended, True
+    return build_engine(vectors, config), False
 
 
 def _faiss() -> Any:

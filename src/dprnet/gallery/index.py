@@ -9,10 +9,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dprnet.core.records import BoolArray, FloatArray, IntArray
-from dprnet.gallery.columns import ItemColumns
-from dprnet.gallery.engines import Approximate, IndexConfig, build_engine
+from dprnet.gallery.columns import MASKS, ItemColumns
+from dprnet.gallery.engines import Approximate, Engine, IndexConfig, build_engine, next_engine
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -28,13 +29,25 @@ class PhotoIndex:
     A unit is what the engine compares: a photo, or the mean of an item's photos (``IndexConfig.photos``).
     """
 
-    def __init__(self, version: int, rows: pa.Table, size: int, config: IndexConfig | None = None) -> None:
-        """Build from rows with the columns ``item_id``, ``photo`` and ``vector``."""
+    def __init__(
+        self,
+        version: int,
+        rows: pa.Table,
+        size: int,
+        config: IndexConfig | None = None,
+        before: PhotoIndex | None = None,
+    ) -> None:
+        """Build from rows with the columns ``item_id``, ``photo`` and ``vector``.
+
+        Args:
+            before: the index of an earlier version: what it knows of vectors that stayed is taken over where that is
+                less work. It goes on answering.
+        """
         self.config = config or IndexConfig()
         # The order of rows in the store follows its history; sorted, equal galleries give equal answers.
         rows = rows.sort_by([("item_id", "ascending"), ("photo", "ascending")])
         self.version = version
-        self.rows = rows.drop_columns(["vector"])
+        self.rows = rows.drop_columns(["vector"]).combine_chunks()
         self.columns = ItemColumns(self.rows)
         vectors = rows["vector"].combine_chunks().flatten().to_numpy().reshape(-1, size)
         ids = rows["item_id"].combine_chunks()
@@ -44,7 +57,37 @@ class PhotoIndex:
         if self.config.photos == "centroid":
             self._photos = vectors
             vectors = _means(vectors, self._item, self.items)
-        self.engine = build_engine(vectors, self.config)
+        self._filters: dict[str, tuple[BoolArray, int, int]] = {}
+        self.extended = False
+        """Whether the engine was taken over from an earlier version's."""
+        exact = self.config.kind_for(len(vectors)) == "exact"  # nothing to take over: it is made sooner than compared
+        self._keys = None if exact else self._named(vectors)
+        if before is None or before._keys is None or self._keys is None or before.config != self.config:
+            self.engine: Engine = build_engine(vectors, self.config)
+        else:
+            was = before._positions(self._keys)
+            self.engine, self.extended = next_engine(before.engine, vectors, was, self.config)
+
+    def _positions(self, keys: pa.Array) -> IntArray:
+        """Which unit of this index each of another one's keys is, -1 where none."""
+        import pyarrow.compute as pc
+
+        found = pc.fill_null(pc.index_in(keys, value_set=self._keys), -1)
+        return np.asarray(found.to_numpy(zero_copy_only=False), np.int64)
+
+    def _named(self, vectors: FloatArray) -> pa.Array:
+        """A key for each unit: whose it is, and what its vector holds."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        prints = pa.array(_prints(vectors)).cast(pa.large_string())
+        columns = [self.rows["item_id"], self.rows["photo"]]
+        if self._photos is not None:
+            first = np.searchsorted(self._item, np.arange(self.items))
+            columns = [self.rows["item_id"].take(first)]
+        whole = [pa.chunked_array(column).combine_chunks().cast(pa.large_string()) for column in columns]
+        nul = pa.scalar("\0", pa.large_string())  # no text of a gallery holds one
+        return pc.binary_join_element_wise(*whole, prints, nul)
 
     def __str__(self) -> str:
         recall = f", recall@10 {self.engine.recall:.3f}" if isinstance(self.engine, Approximate) else ""
@@ -81,6 +124,13 @@ class PhotoIndex:
         """Which units a filter lets through (None: all), and how many units and items that is."""
         if not where.strip():
             return None, self.items if self._photos is not None else len(self._item), self.items
+        known = self._filters.pop(where, None) or self._let_through(where)
+        self._filters[where] = known  # the latest stands last
+        if len(self._filters) > MASKS:
+            del self._filters[next(iter(self._filters))]
+        return known
+
+    def _let_through(self, where: str) -> tuple[BoolArray, int, int]:
         rows = self.columns.passing(where)
         items = np.unique(self._item[rows])
         if self._photos is None:
@@ -119,3 +169,12 @@ def _means(vectors: FloatArray, item: IntArray, items: int) -> FloatArray:
     means[empty], lengths[empty] = vectors[first[empty]], 1.0
     unit: FloatArray = (means / lengths[:, None]).astype(np.float32)
     return unit
+
+
+def _prints(vectors: FloatArray) -> NDArray[np.uint64]:
+    """(N, D) -> (N,) a number that tells vectors apart: their bits, weighted at random, modulo 2^64."""
+    weights = np.random.default_rng(0).integers(1, 2**63, vectors.shape[1], np.uint64) | np.uint64(1)
+    prints = np.zeros(len(vectors), np.uint64)
+    for number, weight in enumerate(weights):  # a column at a time: as one product it would double the memory
+        prints += np.ascontiguousarray(vectors[:, number], np.float32).view(np.uint32) * weight
+    return prints

@@ -25,6 +25,7 @@ class Served:
         """The gallery that the address means, which is another one where the address is a live name."""
         self.store = store
         self._index: PhotoIndex | None = None
+        self._before: PhotoIndex | None = None  # what answered last, where the next is to be made from it
         self._builder: threading.Thread | None = None
         self._built: tuple[str, VectorStore, PhotoIndex] | None = None
 
@@ -32,7 +33,8 @@ class Served:
     def index(self) -> PhotoIndex:
         """What answers; built now where it is not there."""
         if self._index is None:
-            self._index = indexed(self.store, self.config)
+            self._index = indexed(self.store, self.config, self._before)
+            self._before = None
         return self._index
 
     @property
@@ -42,7 +44,7 @@ class Served:
 
     def changed(self) -> None:
         """After a change through this object, its next search sees it."""
-        self._index = None
+        self._before, self._index = self._index or self._before, None
 
     def refresh(self) -> bool:
         """Let the next search see the newest version, and the gallery that a name means now; True where that moved."""
@@ -52,7 +54,7 @@ class Served:
             return True
         moved = self._index is not None and self._index.version != self.store.version
         if moved:
-            self._index = None
+            self.changed()
         return moved
 
     def close(self) -> None:
@@ -61,7 +63,7 @@ class Served:
             self._builder.join()
         if self._built is not None:
             self._built[1].close()
-        self._index = self._built = self._builder = None
+        self._index = self._before = self._built = self._builder = None
         self.store.close()
 
     def _followed(self) -> str:
@@ -77,6 +79,7 @@ class Served:
 
     def _move(self, target: str, store: VectorStore, index: PhotoIndex | None) -> None:
         old, self.target, self.store, self._index = self.store, target, store, index
+        self._before = None
         old.close()
 
     def refresh_beside(self) -> bool:
@@ -97,7 +100,8 @@ class Served:
         """In a thread: the next index, over a store of its own."""
         try:
             store = opened(target, self.store.card.embedder)
-            self._built = (target, store, indexed(store, self.config))
+            before = self._index if target == self.target else None
+            self._built = (target, store, indexed(store, self.config, before))
         except DprnetError as error:  # the old index goes on; the next refresh tries again
             logger.warning("the new index of %s could not be built: %s", shown(self.address), error)
 
@@ -120,7 +124,7 @@ def opened(address: str, embedder: str | None) -> VectorStore:
     return store
 
 
-def indexed(store: VectorStore, config: IndexConfig) -> PhotoIndex:
-    """The newest version of a store, ready to be searched."""
+def indexed(store: VectorStore, config: IndexConfig, before: PhotoIndex | None = None) -> PhotoIndex:
+    """The newest version of a store, ready to be searched; made from an earlier one's index where that is less work."""
     version, rows = store.read([*TEXTS, "vector"])
-    return PhotoIndex(version, rows, store.card.size, config)
+    return PhotoIndex(version, rows, store.card.size, config, before)
