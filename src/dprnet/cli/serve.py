@@ -54,12 +54,16 @@ def serve(
     keep: Annotated[float, typer.Option("--keep", min=0.01, help="Hours after which a job and its media go.")] = 24.0,
     workers: Annotated[int, typer.Option("--workers", min=0, max=64, help="Processes that search videos.")] = 1,
     threads: Annotated[int, typer.Option("--threads", min=0, help="Threads of a worker's networks; 0: all.")] = 0,
+    limit: Annotated[
+        list[str] | None,
+        typer.Option("--limit", metavar="NAME=NUMBER", help="A limit of docs/service.md, such as max_queue=200."),
+    ] = None,
     bundle: BundleOption = "tiny",
     device: DeviceOption = "cpu",
 ) -> None:
     """Offer the search as an HTTP service with a page; results and videos are deleted after a day."""
     from dprnet.core.config import parse_settings
-    from dprnet.service.config import ServiceConfig, named_galleries, named_sources, read_key
+    from dprnet.service.config import ServiceConfig, named_galleries, named_limits, named_sources, read_key
     from dprnet.service.server import serve as run
 
     values: dict[str, Any] = {
@@ -74,5 +78,5 @@ def serve(
     values |= {"galleries": named_galleries(gallery or ()), "api_key": read_key(api_key_file)}
     secret = read_key(webhook_secret_file, "DPRNET_WEBHOOK_SECRET")
     values |= {"webhook_secret": secret, "webhook_to": tuple(webhook_to or ())}
-    values |= {"sources": named_sources(source or ())}
+    values |= {"sources": named_sources(source or ()), **named_limits(limit or ())}
     run(parse_settings(values, ServiceConfig, "serve"), lambda address: typer.echo(address))

@@ -121,8 +121,12 @@ async def small(service: Serving, job_id: JobId) -> FileResponse:
 
 @router.post("/jobs/{job_id}/feedback", status_code=201, responses=FINISHED)
 def say(service: Serving, job_id: JobId, said: FeedbackIn) -> FeedbackOut:
-    """Keep what somebody says of a match, with the picture of the garment's best view; a later word replaces it."""
-    number = Feedback(service.jobs, service.config).keep(job_id, said.garment, said.item_id, said.verdict)
+    """Keep what somebody says of a match, with the picture of the garment's best view; a later word replaces it.
+
+    An item that was not offered may be called `right`: that corrects the match.
+    """
+    kept = Feedback(service.jobs, service.config)
+    number = kept.keep(job_id, said.garment, said.item_id, said.verdict, service.shelves.find)
     return FeedbackOut(id=number, job=job_id, **said.model_dump())
 
 

@@ -9,7 +9,16 @@ from fastapi import FastAPI
 from starlette.types import ASGIApp
 
 from dprnet import __version__
-from dprnet.service import api_galleries, api_jobs, api_results, api_sources, api_system, pages, problems
+from dprnet.service import (
+    api_galleries,
+    api_jobs,
+    api_results,
+    api_sources,
+    api_system,
+    pages,
+    pages_feedback,
+    problems,
+)
 from dprnet.service.guard import Guard
 from dprnet.service.state import Service
 
@@ -41,5 +50,6 @@ def make_app(service: Service) -> ASGIApp:
     app.state.service = service
     for module in (api_jobs, api_results, api_galleries, api_sources, api_system):
         app.include_router(module.router)
-    app.include_router(pages.router, include_in_schema=False)
+    for module in (pages, pages_feedback):
+        app.include_router(module.router, include_in_schema=False)
     return Guard(app, service.config, service.metrics)

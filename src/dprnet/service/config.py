@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import ipaddress
 import os
 import re
@@ -58,6 +59,7 @@ class ServiceConfig(Settings):
     max_uploads: int = Field(8, ge=1)  # ours: videos coming in at once
     max_searches: int = Field(8, ge=1)  # ours: image searches that may wait for the one that runs
     max_streams: int = Field(100, ge=1)  # ours: pages that follow a job at once
+    max_requests: int = Field(300, ge=1)  # ours: requests being answered at once, those that follow a job among them
 
     max_video_bytes: int = Field(1 << 30, gt=0)  # ours: half an hour of phone video
     max_image_bytes: int = Field(32 << 20, gt=0)  # ours: a camera's JPEG
@@ -133,6 +135,13 @@ class ServiceConfig(Settings):
         return self.folder / "jobs" / job_id
 
 
+LIMITS = tuple(
+    name
+    for name in ServiceConfig.model_fields
+    if name.startswith("max_") or name in {"lease_s", "attempts", "silence_s"}
+)
+
+
 def is_loopback(host: str) -> bool:
     """Whether an address is reached from this machine alone.
 
@@ -180,6 +189,27 @@ def named_sources(given: Iterable[str]) -> dict[str, str]:
         if not mark or not address or name in found:
             raise BadRecipe("--source", "each needs a name of its own: NAME=ADDRESS")
         found[name] = address
+    return found
+
+
+def named_limits(given: Iterable[str]) -> dict[str, float]:
+    """Limits by name, from ``NAME=NUMBER``: a setting of :class:`ServiceConfig` that is a number.
+
+    >>> named_limits(["max_queue=200", "max_duration_s=90.5"])
+    {'max_queue': 200, 'max_duration_s': 90.5}
+    """
+    found: dict[str, float] = {}
+    for text in given:
+        name, _, number = text.partition("=")
+        if name not in LIMITS:
+            near = difflib.get_close_matches(name, LIMITS, 1)
+            hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(LIMITS)}"
+            raise BadRecipe(f"--limit {name[:40]}", f"there is no such limit; {hint}")
+        try:
+            value = float(number)
+        except ValueError:
+            raise BadRecipe(f"--limit {name}", f"{number[:40]!r} is no number; write {name}=NUMBER") from None
+        found[name] = int(value) if value.is_integer() else value
     return found
 
 

@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from dprnet.service.config import ServiceConfig, is_loopback
 from dprnet.service.metrics import Metrics
-from dprnet.service.problems import Problem, answer
+from dprnet.service.problems import Problem, answer, come_back
 
 COOKIE = "dprnet_key"
 OPEN = ("/v1/health", "/login", "/static/")
@@ -50,6 +50,7 @@ class Guard:
 
     def __init__(self, app: ASGIApp, config: ServiceConfig, metrics: Metrics) -> None:
         self._app, self._config, self._metrics = app, config, metrics
+        self._now = 0  # requests that are being answered
         self._key = config.api_key.get_secret_value() if config.api_key else None
         here = {"127.0.0.1", "localhost", "::1"} if is_loopback(config.host) else set()
         # With a name of its own (or none but this machine's) a page elsewhere cannot reach it by renaming itself.
@@ -61,6 +62,7 @@ class Guard:
             await self._app(scope, receive, send)
             return
         started, status = time.perf_counter(), 500
+        self._now += 1
 
         async def sending(message: Message) -> None:
             nonlocal status
@@ -78,6 +80,7 @@ class Guard:
             else:
                 await self._app(scope, Body(receive, self._most(scope), self._config.silence_s), sending)
         finally:
+            self._now -= 1
             route = getattr(scope.get("route"), "path", "other")
             spent = time.perf_counter() - started
             self._metrics.request(scope["method"], route, status, spent)
@@ -93,13 +96,16 @@ class Guard:
     def _refused(self, scope: Scope) -> Problem | None:
         headers = Headers(scope=scope)
         host = headers.get("host", "")
-        if self._hosts and _hostname(host) not in self._hosts:
+        living = scope["path"] == "/v1/health"  # tells nothing, whoever asks under whatever name
+        if self._hosts and not living and _hostname(host) not in self._hosts:
             return Problem(421, "wrong_host", "this service is not known by that name; see --name", close=True)
         if scope["method"] not in SAFE and _from_elsewhere(headers, host):
             return Problem(403, "cross_site", "a page of another site may not ask this service", close=True)
         if self._key is not None and not scope["path"].startswith(OPEN) and not self._known(headers):
             sentence = "give the API key as 'Authorization: Bearer KEY' or 'X-API-Key: KEY'"
             return Problem(401, "no_key", sentence, {"www-authenticate": "Bearer"}, close=True)
+        if self._now > self._config.max_requests and not living:
+            return come_back(503, "busy", f"{self._config.max_requests} requests are being answered already", 1)
         most = self._most(scope)
         length = headers.get("content-length", "0")
         if not length.isdigit():

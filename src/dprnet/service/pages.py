@@ -22,6 +22,7 @@ from dprnet.service.doctor import examine
 from dprnet.service.feedback import Feedback, page_of
 from dprnet.service.guard import COOKIE, session
 from dprnet.service.jobs import Job
+from dprnet.service.pages_feedback import corrections
 from dprnet.service.problems import Problem
 from dprnet.service.rendering import HERE
 from dprnet.service.rendering import render as _page
@@ -38,6 +39,7 @@ STATIC = {
 }
 PAGE = 36  # ours: items at once; a few screens on a phone
 RECENT = 8
+THUMBNAILS = 4
 IMAGE_ITEMS = 5  # ours: a row
 
 router = APIRouter(default_response_class=HTMLResponse)
@@ -46,9 +48,9 @@ router = APIRouter(default_response_class=HTMLResponse)
 @router.get("/")
 def home(service: Serving) -> HTMLResponse:
     """Send a video, or try a sample."""
-    jobs = [told(service, job) for job in service.jobs.page(RECENT)]
+    recent = [(told(service, job), _thumbnails(service, job)) for job in service.jobs.page(RECENT)]
     hours = service.config.keep_s / 3600
-    return _page("home.html.j2", service, "search", jobs=jobs, samples=list(service.samples), hours=hours)
+    return _page("home.html.j2", service, "search", recent=recent, samples=list(service.samples), hours=hours)
 
 
 @router.get("/jobs/{job_id}")
@@ -70,20 +72,6 @@ async def screen(service: Serving, job_id: JobId) -> HTMLResponse:
 def found(service: Serving, job_id: JobId) -> HTMLResponse:
     """The garments of a job as they are now, and the timeline (swapped out of band)."""
     return _page("found.html.j2", service, "search", **_shown(service, job_of(service, job_id)))
-
-
-@router.post("/jobs/{job_id}/say")
-def say(
-    service: Serving,
-    job_id: JobId,
-    garment: Annotated[int, Form(ge=1)],
-    item_id: Annotated[str, Form(max_length=500)],
-    verdict: Annotated[str, Form(pattern="^(right|wrong)$")],
-) -> HTMLResponse:
-    """Keep feedback and show its buttons again."""
-    Feedback(service.jobs, service.config).keep(job_id, garment, item_id, "right" if verdict == "right" else "wrong")
-    values = {"garment": garment, "item_id": item_id, "verdict": verdict, "job_id": job_id}
-    return _page("said.html.j2", service, "search", **values)
 
 
 @router.get("/image")
@@ -217,14 +205,27 @@ def _screen(service: Service, job_id: str) -> dict[str, Any]:
 
 
 def _shown(service: Service, job: Job) -> dict[str, Any]:
-    values: dict[str, Any] = {"job": told(service, job), "page": None, "said": {}}
+    values: dict[str, Any] = {"job": told(service, job), "page": None, "said": {}, "corrected": {}}
     if job.result is not None:
         try:
             values["page"] = page_of(service.config.job_folder(job.id) / job.result)
         except FileNotFoundError:
             raise MissingFile(f"job {job.id}", "its result is gone; it has just been deleted") from None
         values["said"] = Feedback(service.jobs, service.config).of(job.id)
+        values["corrected"] = corrections(service, job, values["page"], values["said"])
     return values
+
+
+def _thumbnails(service: Service, job: Job) -> list[str]:
+    """Addresses of the best views of a finished job's first garments."""
+    if job.result is None:
+        return []
+    try:
+        cards = page_of(service.config.job_folder(job.id) / job.result)["cards"]
+    except (OSError, ValueError, KeyError):  # just deleted, or of another time: the list does without
+        return []
+    names = [card["best"]["picture"] for card in cards if card["best"]["picture"]]
+    return [f"/v1/jobs/{job.id}/pictures/{name}" for name in names[:THUMBNAILS]]
 
 
 def _items(service: Service, name: str, q: str, after: str | None = None) -> dict[str, Any]:

@@ -65,7 +65,7 @@ class ErrorBody(BaseModel):
 
 def errors(*statuses: int) -> Errors:
     """Documents which errors a route may give."""
-    every = sorted({400, 401, 403, 421, *statuses})
+    every = sorted({400, 401, 403, 421, 503, *statuses})
     return {status: {"model": ErrorBody, "description": TEXTS[status]} for status in every}
 
 

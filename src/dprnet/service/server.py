@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from dprnet.service.state import Service
 
 BACKLOG = 128
-GRACE_S = 3  # ours: answers that are being given may end; pages that follow a job come back
+GRACE_S = 1  # ours: answers that are being given may end; pages that follow a job come back, decoding stops within 2 s
 
 
 def serve(config: ServiceConfig, tell: Callable[[str], None] = lambda address: None) -> None:

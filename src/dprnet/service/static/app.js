@@ -26,13 +26,17 @@ async function ask(address, options = {}) {
 
 // -- drop zones ------------------------------------------------------------------------------------------------------
 
+// A file may be dropped anywhere on the page: whoever misses the zone by a little does not lose the page.
 function dropZone(form, chosen) {
   const input = $("input[type=file]", form), well = $(".well", form);
+  const files = event => event.dataTransfer?.types.includes("Files");
   input.addEventListener("change", () => { if (input.files.length) chosen([...input.files]); });
-  for (const kind of ["dragenter", "dragover"]) form.addEventListener(kind, event => { event.preventDefault(); well.classList.add("over"); });
-  for (const kind of ["dragleave", "drop"]) form.addEventListener(kind, event => { event.preventDefault(); well.classList.remove("over"); });
-  form.addEventListener("drop", event => {
-    if (!event.dataTransfer.files.length) return;
+  for (const kind of ["dragenter", "dragover"]) document.addEventListener(kind, event => { if (files(event)) { event.preventDefault(); well.classList.add("over"); } });
+  document.addEventListener("dragleave", event => { if (!event.relatedTarget) well.classList.remove("over"); });
+  document.addEventListener("drop", event => {
+    well.classList.remove("over");
+    if (!files(event) || !event.dataTransfer.files.length) return;
+    event.preventDefault();
     try { input.files = event.dataTransfer.files; } catch { /* chosen has them all the same */ }
     chosen([...event.dataTransfer.files]);
   });
@@ -99,6 +103,13 @@ async function tryImage(form, file) {
 
 // -- the catalogue ---------------------------------------------------------------------------------------------------
 
+function toggle(button, open = button.getAttribute("aria-expanded") !== "true") {
+  const part = document.getElementById(button.dataset.toggle);
+  button.setAttribute("aria-expanded", String(open));
+  part.hidden = !open;
+  if (open) $("input", part).focus();
+}
+
 async function addItem(form) {
   const values = new FormData(form), id = (values.get("item_id") || "").trim(), busy = $(".busy", form);
   const photos = values.getAll("photo").filter(photo => photo.size);
@@ -109,7 +120,8 @@ async function addItem(form) {
   try {
     await ask(`${form.dataset.add}?item_id=${encodeURIComponent(id)}`, { method: "PUT", body: values });
     form.reset();
-    form.closest("details").open = false;
+    $(".picked-files", form).textContent = "Up to 8 photos of one item";
+    toggle($("[data-toggle]"), false);
     const find = $("input[name=q]");
     find.value = id;
     find.dispatchEvent(new Event("input", { bubbles: true }));
@@ -163,9 +175,7 @@ function moveHead() {
 
 function filter() {
   const off = new Set($$("[data-filter]").filter(box => !box.checked).map(box => box.dataset.filter));
-  for (const card of $$("[data-class]")) {
-    card.hidden = off.has(card.dataset.class) || (off.has("seen") && (card.dataset.picked === "no" || card.classList.contains("faint")));
-  }
+  for (const one of $$("[data-tags]")) one.hidden = one.dataset.tags.split(" ").some(tag => off.has(tag));
 }
 
 // -- one listener for all that may appear later ----------------------------------------------------------------------
@@ -175,6 +185,8 @@ document.addEventListener("click", async event => {
   if (jumper) return jump(jumper.dataset.jump);
   const lane = event.target.closest("[data-seek]");
   if (lane) { const box = lane.getBoundingClientRect(); return jump(duration() * Math.max(0, (event.clientX - box.left) / box.width)); }
+  const toggler = event.target.closest("[data-toggle]");
+  if (toggler) return toggle(toggler);
   const sample = event.target.closest("[data-sample]");
   if (sample) return sendSample(sample);
   const poster = event.target.closest("[data-post]");
@@ -215,7 +227,10 @@ document.addEventListener("htmx:error", () => say("The service cannot be reached
 
 for (const form of $$("[data-send]")) dropZone(form, files => sendVideo(form, files[0]));
 for (const form of $$("[data-try]")) dropZone(form, files => tryImage(form, files[0]));
-for (const form of $$("[data-add]")) dropZone(form, files => { $(".picked-files", form).textContent = files.map(file => file.name).join(", "); });
+for (const form of $$("[data-add]")) dropZone(form, files => {
+  if (form.parentElement.hidden) toggle($("[data-toggle]"), true);
+  $(".picked-files", form).textContent = files.map(file => file.name).join(", ");
+});
 const watch = $("#watch");
 if (watch) {
   if (watch.dataset.final === "no") follow(watch);

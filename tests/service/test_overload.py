@@ -1,0 +1,85 @@
+"""Far more clients than it can serve: each is served or sent away until later, and it still says that it lives."""
+
+from __future__ import annotations
+
+import os
+import statistics
+import threading
+import time
+from collections import Counter
+from pathlib import Path
+
+import psutil
+import pytest
+
+from .conftest import Answer, Running, process
+from .test_api import photo
+from .test_guard import make_short
+from .test_killing import address_of, until
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(3000)]
+CLIENTS, REQUESTS = 50, 3
+HEALTHY_S = 0.1  # row S10 of the promises
+
+
+def test_fifty_clients_at_once(tmp_path: Path, random_bundle: Path, indexed: Path) -> None:
+    short = tmp_path / "short.mp4"
+    make_short(short)
+    video, picture, answers = short.read_bytes(), photo(), []
+    options = ["--gallery", f"shop={indexed}", "--threads", "1", "--limit", "max_queue=5", "--limit", "max_uploads=2"]
+    with process(tmp_path / "data", random_bundle, *options) as child:
+        service = Running(address_of(child), tmp_path / "data")
+        service.ask("POST", "/v1/search?whole=true", picture)
+
+        def client(number: int) -> None:
+            for turn in range(REQUESTS):
+                if (number + turn) % 2:
+                    answers.append(service.ask("POST", f"/v1/jobs?name=n{number}", video))
+                else:
+                    answers.append(service.ask("POST", "/v1/search?whole=true", picture))
+
+        clients = [threading.Thread(target=client, args=(number,)) for number in range(CLIENTS)]
+        for one in clients:
+            one.start()
+        spent = []
+        while any(one.is_alive() for one in clients) or len(spent) < 20:
+            begun = time.perf_counter()
+            assert service.ask("GET", "/v1/health").status == 200
+            spent.append(time.perf_counter() - begun)
+            time.sleep(0.02)
+        for one in clients:
+            one.join()
+        assert len(answers) == CLIENTS * REQUESTS
+        counted = Counter(answer.status for answer in answers)
+        assert set(counted) <= {200, 202, 429}, counted
+        assert counted[429] > 0, "the queue has an end"
+        assert counted[200] > 0
+        assert counted[202] > 0
+        assert all(int(answer.headers["retry-after"]) > 0 for answer in answers if answer.status == 429)
+        # The clients are on this machine too, and what else it does is not the service's: it is forgiven in proportion.
+        patience = max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
+        assert statistics.median(spent) < HEALTHY_S * patience, sorted(spent)[-5:]
+        taken = [answer.json["id"] for answer in answers if answer.status == 202]
+        assert {service.wait(job)["state"] for job in taken} == {"done"}, "what was accepted is done"
+
+
+def test_more_requests_than_may_be_answered_are_sent_away(tmp_path: Path, random_bundle: Path) -> None:
+    options = ["--workers", "0", "--limit", "max_requests=3"]
+    with process(tmp_path / "data", random_bundle, *options) as child:
+        service = Running(address_of(child), tmp_path / "data")
+        short = tmp_path / "short.mp4"
+        make_short(short)
+        job = service.send(short)  # nobody works on it, so whoever follows it stays
+        lines: list[Answer] = []
+        followers = [
+            threading.Thread(target=lambda: lines.append(service.ask("GET", job["links"]["events"]))) for _ in range(3)
+        ]
+        for one in followers:
+            one.start()
+        until(lambda: service.ask("GET", "/v1/jobs").status == 503, "three are being answered")
+        refused = service.ask("GET", "/v1/jobs")
+        assert (refused.status, refused.code, refused.headers["retry-after"]) == (503, "busy", "1")
+        assert service.ask("GET", "/v1/health").status == 200, "it lives all the same"
+        psutil.Process(child.pid).terminate()
+        for one in followers:
+            one.join()
