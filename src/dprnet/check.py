@@ -92,11 +92,11 @@ def _deepfashion2(path: Path) -> Checked:
     return Checked("data set", f"DeepFashion2, {told}", tuple(problems))
 
 
-def _coco(path: Path) -> Checked:
+def _coco(path: Path, form: str = "COCO") -> Checked:
     from dprnet.data.coco_check import check_coco
 
     told, problems = check_coco(path)
-    return Checked("data set", f"COCO, {told}", tuple(problems))
+    return Checked("data set", f"{form}, {told}", tuple(problems))
 
 
 def _pairs(path: Path) -> Checked:
@@ -167,12 +167,15 @@ def _recipe(path: Path) -> Checked:
 
 def _json(path: Path) -> Checked:
     from dprnet.data.coco_files import looks_like_coco
+    from dprnet.data.label_studio_set import looks_like_label_studio
 
     try:
-        coco = looks_like_coco(json.loads(path.read_bytes()))
+        values = json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError):
-        coco = False
-    return (_coco if coco else _report)(path)
+        values = None
+    if looks_like_label_studio(values):
+        return _coco(path, "Label Studio")
+    return _coco(path) if looks_like_coco(values) else _report(path)
 
 
 def _report(path: Path) -> Checked:

@@ -21,9 +21,12 @@ def detector(recipe: Recipe, out: OutOption, resume: Resume = True, bundle: Into
     """Train the detector: Faster R-CNN with quality scores and instance embeddings (paper, section 3.1)."""
     from dprnet.core.config import load_recipe
     from dprnet.core.progress import on_stderr
-    from dprnet.train.detector import DetectorRecipe, export_detector, train_detector
+    from dprnet.train.detector import DetectorRecipe, export_detector, is_first_process, train_detector
 
-    typer.echo(train_detector(load_recipe(recipe, DetectorRecipe), out, resume=resume, progress=on_stderr()))
+    trained = train_detector(load_recipe(recipe, DetectorRecipe), out, resume=resume, progress=on_stderr())
+    if not is_first_process():
+        return
+    typer.echo(trained)
     if bundle is not None:
         typer.echo(export_detector(out, bundle, bundle.name).identity)
 

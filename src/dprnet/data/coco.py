@@ -7,6 +7,9 @@
 
 Crowds, annotations with ``ignore`` set and the category ``ignore`` are regions in which a detection is neither right
 nor wrong. What an annotation does not say, or leaves empty, is -1. Categories of other names are no garment of ours.
+
+COCO has no place for Label Studio's quality labels, so its export to COCO loses them; its own JSON keeps them, and is
+read here as well (``label_studio_set``).
 """
 
 from __future__ import annotations

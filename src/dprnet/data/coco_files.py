@@ -59,6 +59,8 @@ class CocoFile:
 def load_coco(path: Path | str, problems: list[str] | None = None) -> CocoFile:
     """Read a COCO file; a folder stands for the one JSON file that it (or its ``annotations``) holds.
 
+    Label Studio's own export is taken as one too (:mod:`dprnet.data.label_studio_set`).
+
     Args:
         path: the file or folder.
         problems: where wrong entries are noted and left out; without it the first one is raised.
@@ -69,9 +71,24 @@ def load_coco(path: Path | str, problems: list[str] | None = None) -> CocoFile:
     """
     path = coco_path(Path(path))
     values = read_json(path, MAX_BYTES, "no such COCO file")
-    if not looks_like_coco(values):
-        raise BadDataset(path, "is no COCO file; wanted the lists images, annotations and categories")
     wrong: list[str] = []
+    from dprnet.data.label_studio_set import label_studio_file, looks_like_label_studio  # it makes what is defined here
+
+    if looks_like_label_studio(values):
+        made = label_studio_file(path, values, wrong)
+    elif looks_like_coco(values):
+        made = _coco_file(path, values, wrong)
+    else:
+        wanted = "the lists images, annotations and categories (or Label Studio's export JSON, not JSON-MIN)"
+        raise BadDataset(path, f"is no COCO file; wanted {wanted}")
+    if wrong and problems is None:
+        raise BadDataset(path, wrong[0] + (f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""))
+    if problems is not None:
+        problems += wrong
+    return made
+
+
+def _coco_file(path: Path, values: dict[str, Any], wrong: list[str]) -> CocoFile:
     categories: dict[int, str] = {}
     for row, entry in enumerate(values["categories"]):
         if _fits(entry, id=int, name=str):
@@ -80,10 +97,6 @@ def load_coco(path: Path | str, problems: list[str] | None = None) -> CocoFile:
             wrong.append(f"categories[{row}] {_short(entry)}; wanted id (a whole number) and name")
     images = _images(values["images"], wrong)
     annotations = _annotations(values["annotations"], {image.id for image in images}, categories, wrong)
-    if wrong and problems is None:
-        raise BadDataset(path, wrong[0] + (f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""))
-    if problems is not None:
-        problems += wrong
     rows: dict[int, list[int]] = {}
     for number, annotation in enumerate(annotations):
         rows.setdefault(annotation.image_id, []).append(number)

@@ -61,7 +61,7 @@ def from_label_studio(values: Any, task: Task, where: Path | str) -> tuple[list[
     for number, one in enumerate(values):
         name = f"task {one.get('id', number) if isinstance(one, dict) else number}"
         try:
-            frame = known(_image_path(str(one["data"]["image"])), name)
+            frame = known(image_path(str(one["data"]["image"])), name)
             done = [entry for entry in one.get("annotations") or [] if not entry.get("was_cancelled")]
             if not done:
                 skipped += 1
@@ -73,10 +73,10 @@ def from_label_studio(values: Any, task: Task, where: Path | str) -> tuple[list[
     return found, skipped
 
 
-def _image_path(address: str) -> str:
+def image_path(address: str) -> str:
     """The path inside an address of Label Studio.
 
-    >>> _image_path("/data/local-files/?d=a/frames/v__000012.jpg"), _image_path("/data/upload/3/v__000012.jpg")
+    >>> image_path("/data/local-files/?d=a/frames/v__000012.jpg"), image_path("/data/upload/3/v__000012.jpg")
     ('a/frames/v__000012.jpg', '/data/upload/3/v__000012.jpg')
     """
     query = parse_qs(urlsplit(address).query).get("d")

@@ -93,21 +93,19 @@ def train_detector(recipe: DetectorRecipe, out: Path, resume: bool = True, progr
         raise MissingExtra("lightning", "training needs it: pip install 'dprnet[train]'") from None
     images, chances, instances = gather(recipe.data)
     config = recipe.network.model_copy(update={"instances": instances})
-    run = Run(out, recipe, resume=resume)
-    if run.step >= recipe.steps:
+    run = Run(out, recipe, resume=resume) if is_first_process() else None
+    if run is not None and run.step >= recipe.steps:
         return run.checkpoint
-    logger.info("%d images, %d instances, from step %d of %d", len(images), instances, run.step, recipe.steps)
     precision: Any = {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}[recipe.precision]
     fabric = Fabric(accelerator=recipe.device, devices=recipe.devices, precision=precision)
     fabric.launch()
-    torch.manual_seed(recipe.seed)
-    network = _network(config, "none" if run.step else recipe.start)
-    network.backbone.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # 1.6 times as fast on a CPU
-    average = Average(network, recipe.average)
-    optimizer = _optimizer(network, recipe)
-    if run.step:
-        unpack(run.state, network, average, optimizer)
-        run.state = {}
+    for turn in range(1, fabric.world_size):  # one after another: they write the same recipe
+        if turn == fabric.global_rank:
+            run = Run(out, recipe)
+        fabric.barrier()
+    assert run is not None, "every process has had its turn"
+    logger.info("%d images, %d instances, from step %d of %d", len(images), instances, run.step, recipe.steps)
+    network, average, optimizer = _begin(recipe, config, run)
     module, optimizer = fabric.setup(network, optimizer)
     module.mark_forward_method("losses")
     average.state = {name: value.to(fabric.device) for name, value in average.state.items()}
@@ -115,7 +113,8 @@ def train_detector(recipe: DetectorRecipe, out: Path, resume: bool = True, progr
     steps = Steps(run.step, recipe.steps, recipe.batch, fabric.global_rank, fabric.world_size)
     loader = _loader(images, chances, recipe, steps)
     meter = _Meter(recipe, run)
-    batches = (progress or Silent()).track(loader, "training the detector", len(loader))
+    shown = progress if progress is not None and fabric.is_global_zero else Silent()
+    batches = shown.track(loader, "training the detector", len(loader))
     for step, (pictures, truths, names) in enumerate(batches, start=run.step):
         torch.manual_seed(hash((recipe.seed, step, fabric.global_rank)))
         rate = learning_rate(step, steps=recipe.steps, warmup=recipe.warmup, final=recipe.final_lr)
@@ -132,10 +131,33 @@ def train_detector(recipe: DetectorRecipe, out: Path, resume: bool = True, progr
         optimizer.step()
         average.update(network, step)
         done = step + 1
-        meter.add(done, len(pictures), rate * recipe.lr, {**terms, **sums})
-        if fabric.is_global_zero and (done % recipe.checkpoint_every == 0 or done == recipe.steps):
+        if not fabric.is_global_zero:
+            continue
+        meter.add(done, recipe.batch, rate * recipe.lr, {**terms, **sums})
+        if done % recipe.checkpoint_every == 0 or done == recipe.steps:
             run.save(done, pack(network, average, optimizer))
+    fabric.barrier()  # the checkpoint is there for whoever asks next
     return run.checkpoint
+
+
+def is_first_process() -> bool:
+    """False in the further processes that training on several devices starts: each runs the same command again."""
+    return os.environ.get("LOCAL_RANK", "0") == "0" and os.environ.get("NODE_RANK", "0") == "0"
+
+
+def _begin(
+    recipe: DetectorRecipe, config: DetectorConfig, run: Run
+) -> tuple[DetectorNetwork, Average, torch.optim.Optimizer]:
+    """Network, moving average and optimiser as they are before the step the run stands at."""
+    torch.manual_seed(recipe.seed)
+    network = _network(config, "none" if run.step else recipe.start)
+    network.backbone.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # 1.6 times as fast on a CPU
+    average = Average(network, recipe.average)
+    optimizer = _optimizer(network, recipe)
+    if run.step:
+        unpack(run.state, network, average, optimizer)
+        run.state = {}
+    return network, average, optimizer
 
 
 def _network(config: DetectorConfig, start: str) -> DetectorNetwork:
