@@ -74,7 +74,7 @@ def harmless(page: Page) -> None:
 @pytest.fixture
 def pictures():
     grey = np.full((40, 30, 3), 128, np.uint8)
-    return Pictures({0: grey, 1: grey}, {("shirt-1", "photos/shirt.jpg"): b"\xff\xd8\xff\xd9"})
+    return Pictures({0: grey, 1: grey, 2: grey}, {("shirt-1", "photos/shirt.jpg"): b"\xff\xd8\xff\xd9"})
 
 
 def test_the_page_says_what_was_found(make_report, pictures):
@@ -162,6 +162,14 @@ def test_many_lost_views_are_counted_not_shown(make_report):
     text = Page(render_html(replace(report, picks=picks), Pictures())).text
     assert f"and {39 - LOST_SHOWN} more" in text
     assert text.count("passes, but another view is better") == LOST_SHOWN
+
+
+def test_lost_views_without_a_picture_are_counted_where_others_have_one(make_report):
+    grey = np.full((40, 30, 3), 128, np.uint8)
+    text = Page(render_html(make_report(), Pictures({0: grey, 2: grey}))).text
+    assert "0:10.0" in text
+    assert "viewpoint 0.40 not above 0.50" not in text  # detection 1 has no picture
+    assert "and 1 more" in text
 
 
 def test_no_garments_is_said(make_report):

@@ -52,10 +52,19 @@ def render_html(report: Report, pictures: Pictures, *, title: str = "") -> str:
         doubtful=len(report.picks) - len(cards),
         tracks=[track_of(report, cards, source) for source in range(len(report.sources))],
         matches=sum(len(card.offers) for card in cards.values()),
-        duration=clock(sum(source.duration_s for source in report.sources)),
+        duration=_length(sum(source.duration_s for source in report.sources)),
         frames=sum(source.frames for source in report.sources),
         calibrated=any(card.decision for card in cards.values()),
     )
+
+
+def _length(seconds: float) -> str:
+    """Whole seconds where nobody asks for tenths.
+
+    >>> _length(31.04), _length(3.04)
+    ('0:31', '0:03.0')
+    """
+    return clock(round(seconds)).removesuffix(".0") if seconds >= 10 else clock(seconds)
 
 
 @cache

@@ -120,11 +120,12 @@ def safe_link(address: str) -> str:
 
 
 def card_of(report: Report, pictures: Pictures, garment: int) -> Card:
-    """One garment: its best view, some of the views that lost (those with a picture first), its items."""
+    """One garment: its best view, some of the views that lost (those with a picture, if any has one), its items."""
     picks, matches = report.picks, report.matches
     best = int(picks.best[garment])
     lost = [int(row) for row in picks.members(garment) if row != best]
-    shown = sorted(lost, key=lambda row: (row not in pictures.views, -picks.detections.overall[row]))[:LOST_SHOWN]
+    pictured = [row for row in lost if row in pictures.views] or lost
+    shown = sorted(pictured, key=lambda row: -picks.detections.overall[row])[:LOST_SHOWN]
     probabilities = matches.probabilities
     return Card(
         number=garment + 1,
