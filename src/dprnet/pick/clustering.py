@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.cluster.hierarchy import fcluster, linkage
-from scipy.spatial.distance import squareform
 
 from dprnet.core.errors import BadVector
 from dprnet.core.records import FloatArray, IntArray
@@ -21,6 +20,7 @@ log = logging.getLogger(__name__)
 # pair stays far above every cut, so the pair can never be joined; scipy refuses an infinite distance.
 APART = 1e9
 
+ROWS = 256  # whose distances are computed at once
 SMALL = 256  # up to so many, scipy over the whole pool is faster than looking for components first
 
 
@@ -46,6 +46,26 @@ def unit_vectors(embeddings: NDArray[Any]) -> NDArray[np.float64]:
     """
     unit: NDArray[np.float64] = np.divide(embeddings, lengths(embeddings)[:, None], dtype=np.float64)
     return unit
+
+
+def mean_directions(embeddings: NDArray[Any], owner: IntArray, count: int) -> NDArray[np.float64]:
+    """(I, D) the mean unit vector of each owner's rows, (N, D) and (N,); read in blocks, so that rows may be many.
+
+    An owner without rows has NaN.
+
+    >>> mean_directions(np.array([[2.0, 0.0], [0.0, 3.0], [0.0, 1.0]]), np.array([0, 0, 1]), 2)
+    array([[0.5, 0.5],
+           [0. , 1. ]])
+    """
+    sums = np.zeros((count, embeddings.shape[1]))
+    order = np.argsort(owner, kind="stable")
+    for start in range(0, len(order), BLOCK):
+        rows = order[start : start + BLOCK]
+        starts = np.flatnonzero(np.diff(owner[rows], prepend=-1))
+        sums[owner[rows[starts]]] += np.add.reduceat(unit_vectors(embeddings[rows]), starts, axis=0)
+    with np.errstate(invalid="ignore"):
+        means: NDArray[np.float64] = sums / np.bincount(owner, minlength=count)[:, None]
+    return means
 
 
 def lengths(embeddings: NDArray[Any]) -> NDArray[np.float64]:
@@ -90,9 +110,9 @@ def cluster(embeddings: FloatArray, config: PickConfig, apart: IntArray | None =
     if n == 0:
         return np.zeros(0, np.int64), 0
     small = n <= min(SMALL, config.max_component)
-    # Of a large pool only the float32 directions are there as a whole; scipy gets float64, a component at a time.
-    narrow = embeddings[:0] if small else np.divide(embeddings, length[:, None], out=np.empty(embeddings.shape, "f4"))
-    component = np.zeros(n, np.int64) if small else components(narrow, config.cut_distance)
+    # Of a large pool only the float32 directions are there as a whole, and only while components are looked for;
+    # scipy gets float64, a component at a time.
+    component = np.zeros(n, np.int64) if small else components(_narrow(embeddings, length), config.cut_distance)
     pairs = np.zeros((0, 2), np.int64) if apart is None else apart
     pairs = pairs[component[pairs[:, 0]] == component[pairs[:, 1]]]
     pairs = pairs[np.argsort(component[pairs[:, 0]], kind="stable")]
@@ -103,7 +123,7 @@ def cluster(embeddings: FloatArray, config: PickConfig, apart: IntArray | None =
     for number, rows in enumerate(np.split(order, np.flatnonzero(np.diff(component[order])) + 1)):
         inside = np.searchsorted(rows, pairs[pair_ends[number] : pair_ends[number + 1]])
         if len(rows) > config.max_component:
-            leaders, follows = fold(narrow[rows], config.max_component, config.fold_distance)
+            leaders, follows = fold(_narrow(embeddings[rows], length[rows]), config.max_component, config.fold_distance)
             position = np.full(len(rows), -1, np.int64)
             position[leaders] = np.arange(len(leaders))
             inside = position[inside]
@@ -133,8 +153,32 @@ def in_order_of_appearance(labels: IntArray) -> IntArray:
 def _agglomerate(embeddings: FloatArray, config: PickConfig, apart: IntArray) -> IntArray:
     if len(embeddings) == 1:
         return np.zeros(1, np.int64)
-    distances = cosine_dissimilarity(embeddings)
-    distances[apart[:, 0], apart[:, 1]] = distances[apart[:, 1], apart[:, 0]] = APART
-    tree = linkage(squareform(distances, checks=False), method=config.linkage)
+    distances = _condensed(unit_vectors(embeddings))
+    first, second = apart.min(axis=1, initial=len(embeddings)), apart.max(axis=1, initial=0)
+    distances[len(embeddings) * first - first * (first + 1) // 2 + second - first - 1] = APART
+    tree = linkage(distances, method=config.linkage)
     labels: IntArray = fcluster(tree, config.cut_distance, criterion="distance").astype(np.int64) - 1
     return labels
+
+
+def _condensed(unit: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Eq. 4 between each row and the later ones, (N, D) -> (N * (N - 1) / 2,), the form that scipy wants."""
+    n = len(unit)
+    found = np.empty(n * (n - 1) // 2)
+    at = 0
+    for start in range(0, n, ROWS):
+        block = np.clip(1 - unit[start : start + ROWS] @ unit[start:].T, 0, 2)
+        for row, distances in enumerate(block):
+            later = distances[row + 1 :]
+            found[at : at + len(later)] = later
+            at += len(later)
+    return found
+
+
+def _narrow(embeddings: NDArray[Any], length: NDArray[np.float64]) -> FloatArray:
+    """Directions in float32, (N, D) and (N,) -> (N, D)."""
+    found: FloatArray = np.empty(embeddings.shape, np.float32)
+    for start in range(0, len(found), BLOCK):
+        rows = slice(start, start + BLOCK)
+        np.divide(embeddings[rows], length[rows, None], out=found[rows], casting="same_kind")
+    return found

@@ -10,11 +10,10 @@ Shape legend
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from dprnet.core.classes import COARSE_CLASSES
 from dprnet.core.records import BoolArray, Detections, FloatArray, IntArray
-from dprnet.pick.clustering import unit_vectors
+from dprnet.pick.clustering import mean_directions
 from dprnet.pick.config import PickConfig
 
 SEEN_AS = 1 / 3  # ours: share of its good views that a garment has in either class; a few odd frames are mistakes
@@ -38,7 +37,7 @@ def join_either(views: Detections, instance: IntArray, config: PickConfig) -> In
     label = np.zeros(len(numbers), np.int64)
     label[own] = views.labels
     often = np.bincount(own, minlength=len(numbers))
-    centres = _centres(views, own, len(numbers))
+    centres = mean_directions(views.embeddings, own, len(numbers))
     joined = np.arange(len(numbers))
     free = np.ones(len(numbers), bool)
     for one, other in pairs:
@@ -62,14 +61,6 @@ def likely_class(ordered: Detections, instance: IntArray, good: BoolArray) -> In
     np.add.at(votes, (instance, ordered.labels), ordered.scores * np.where(good, 1.0, 1e-6))
     found: IntArray = votes.argmax(axis=1)[instance] if len(instance) else np.zeros(0, np.int64)
     return found
-
-
-def _centres(views: Detections, own: IntArray, count: int) -> NDArray[np.float64]:
-    """(I, D) the mean unit vector of each garment."""
-    sums = np.zeros((count, views.embeddings.shape[1]))
-    np.add.at(sums, own, unit_vectors(views.embeddings))
-    means: NDArray[np.float64] = sums / np.bincount(own, minlength=count)[:, None]
-    return means
 
 
 def _may_be_one(first: Detections, second: Detections) -> bool:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from dprnet.core.classes import COARSE_CLASSES
 from dprnet.core.errors import BadVector
 from dprnet.core.records import BoolArray, Detections, IntArray, Picks
-from dprnet.pick.clustering import cluster, in_order_of_appearance, unit_vectors
+from dprnet.pick.clustering import cluster, in_order_of_appearance, mean_directions, unit_vectors
 from dprnet.pick.config import PickConfig
 from dprnet.pick.either import join_either, likely_class
 
@@ -144,10 +144,7 @@ def _nearest(
 
     The mean of Eq. 4 over the kept views of a garment is 1 - e . (mean of their unit vectors).
     """
-    unit = unit_vectors(pool.embeddings)
-    order = kept[np.argsort(instance[kept], kind="stable")]
-    starts = np.flatnonzero(np.diff(instance[order], prepend=-1))
-    centres = np.add.reduceat(unit[order], starts, axis=0) / np.diff(starts, append=len(order))[:, None]
+    centres = mean_directions(pool.embeddings[kept], instance[kept], int(instance[kept].max()) + 1)
     is_kept = np.zeros(len(pool), bool)
     is_kept[kept] = True
     both = np.concatenate([apart, apart[:, ::-1]])
@@ -157,7 +154,7 @@ def _nearest(
     distance = np.full(len(others), np.inf)
     for start in range(0, len(others), BLOCK):
         stop = min(start + BLOCK, len(others))
-        distances: NDArray[np.float64] = 1 - unit[others[start:stop]] @ centres.T
+        distances: NDArray[np.float64] = 1 - unit_vectors(pool.embeddings[others[start:stop]]) @ centres.T
         here = (rows >= start) & (rows < stop)
         distances[rows[here] - start, instance[both[here, 1]]] = np.inf
         nearest = distances.argmin(axis=1)

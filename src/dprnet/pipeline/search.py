@@ -28,6 +28,7 @@ from dprnet.embed.embedder import Embedder
 from dprnet.gallery import Gallery, matching_of
 from dprnet.pick import PickConfig, pick
 from dprnet.pipeline.crops import Cutter, lost_views
+from dprnet.pipeline.gathering import Gathering
 from dprnet.pipeline.joining import side_by_side, unpicked
 from dprnet.pipeline.matching import check_filter, matched
 from dprnet.report import Pictures, read_photos
@@ -234,13 +235,14 @@ class VideoToShop:
         return seen
 
     def _look(self, path: Path, file: Path, number: int, every: Every, watch: Stopwatch, progress: Progress) -> _Seen:
-        found: list[Detections] = []
+        found = Gathering()
         idle = Idle()
         with open_video(file, every, limits=self.limits, short_side=self.detector.short_side, source=number) as video:
             with watch("detect"):
-                found.extend(progress.track(self.detector(video, idle=idle), f"Looking at {path.name}"))
+                for detections in progress.track(self.detector(video, idle=idle), f"Looking at {path.name}"):
+                    found.add(detections)
             watch.of_these(idle.seconds, "decode", within="detect")
-            return _Seen(replace(video.record(), path=str(path)), file, Detections.concatenate(found))
+            return _Seen(replace(video.record(), path=str(path)), file, found.whole())
 
     def _pick(self, seen: list[_Seen], as_one: bool, until: Until | None) -> Picks:
         if until == "detect":
