@@ -78,7 +78,8 @@ class Milvus:
 class Servers:
     """Addresses for galleries that no other test uses, on any kind of store."""
 
-    KINDS = ("lance", "postgres", pytest.param("milvus", marks=pytest.mark.slow))  # 1.5 s a new gallery
+    SLOW = ("s3", "milvus")  # of Milvus, 1.5 s a new gallery
+    KINDS = ("lance", "postgres", *(pytest.param(kind, marks=pytest.mark.slow) for kind in SLOW))
 
     def __init__(self) -> None:
         self._running: dict[str, Postgres | Milvus] = {}
@@ -106,4 +107,7 @@ def servers() -> Iterator[Servers]:
 @pytest.fixture(params=Servers.KINDS)
 def address(request: pytest.FixtureRequest, servers: Servers, tmp_path: Path) -> str:
     """Where a gallery may be made, on every kind of store."""
+    if request.param == "s3":
+        bucket = request.getfixturevalue("bucket")
+        return f"{bucket}/galleries/{re.sub('[^a-z0-9]', '', str(tmp_path).lower())[-36:]}/store"
     return servers.address(request.param, tmp_path)

@@ -3,6 +3,7 @@
 from dprnet.gallery.address import is_server, shown
 from dprnet.gallery.card import CARD, GalleryCard
 from dprnet.gallery.decision import MatchingConfig, decide, matching_of
+from dprnet.gallery.doctor import Finding, examine
 from dprnet.gallery.engines import IndexConfig
 from dprnet.gallery.gallery import Answers, Gallery
 from dprnet.gallery.items import Catalogue, Item, Problem, read_catalogue
@@ -14,6 +15,7 @@ __all__ = [
     "Answers",
     "Catalogue",
     "CatalogueLimits",
+    "Finding",
     "Gallery",
     "GalleryCard",
     "IndexConfig",
@@ -21,6 +23,7 @@ __all__ = [
     "MatchingConfig",
     "Problem",
     "decide",
+    "examine",
     "is_server",
     "matching_of",
     "read_catalogue",

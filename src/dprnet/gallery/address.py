@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from pathlib import Path
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from dprnet.core.errors import BadGallery
@@ -39,8 +40,21 @@ class ServerAddress:
         return f"{shown(self.server)}#{self.name}"
 
 
+def name_of(address: str) -> str:
+    """What a gallery is called: by its server, or by the last part of its place.
+
+    >>> name_of("postgresql://db.example/clothes#spring"), name_of("s3://shop/galleries/spring/"), name_of("a/spring")
+    ('spring', 'spring', 'spring')
+    """
+    if not is_server(address):
+        return Path(address).resolve().name
+    if address.lower().startswith("s3://"):
+        return address.rstrip("/").rpartition("/")[2]
+    return ServerAddress.parse(address).name
+
+
 def is_server(address: object) -> bool:
-    """Whether an address names a server rather than a folder."""
+    """Whether an address names a server or an object store rather than a folder."""
     return "://" in str(address)
 
 

@@ -6,18 +6,21 @@ import datetime
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from dprnet.core.errors import BadGallery, MissingFile
 from dprnet.core.records import FloatArray, Match
 from dprnet.gallery import live, snapshot
-from dprnet.gallery.address import ServerAddress, is_server, shown
+from dprnet.gallery.address import is_server, name_of, shown
 from dprnet.gallery.card import CARD, MAX_SIZE, SCHEMA, GalleryCard
 from dprnet.gallery.engines import IndexConfig
 from dprnet.gallery.items import Item
 from dprnet.gallery.rows import detail_rows, photo_rows, row_items, row_match, unit_vectors
 from dprnet.gallery.served import Served, opened
 from dprnet.gallery.store import TEXTS, VectorStore, store_class
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 class Answers(list[tuple[Match, ...]]):
@@ -51,7 +54,7 @@ class Gallery:
         """A new, empty gallery for vectors of ``size`` numbers made by ``embedder``.
 
         Args:
-            address: a folder, ``postgresql://...#name`` or ``milvus://...#name``.
+            address: a folder, ``s3://bucket/prefix``, ``postgresql://...#name`` or ``milvus://...#name``.
             preparation: what is done to photos before they are embedded.
             config: how it is searched through this object; nothing of it is kept.
 
@@ -146,11 +149,7 @@ class Gallery:
     @property
     def identity(self) -> str:
         """``name@version (n photos)`` of what is searched: what a report records."""
-        name = (
-            ServerAddress.parse(self._served.target).name
-            if is_server(self._served.target)
-            else self.folder.resolve().name
-        )
+        name = name_of(self._served.target)
         index = self._served.index_if_built
         version, photos = (self.version, self._store.count()) if index is None else (index.version, len(index.rows))
         return f"{name}@{version} ({photos} photos)"
@@ -278,6 +277,16 @@ class Gallery:
         """Every row of the newest version without vector and thumbnail."""
         rows: list[dict[str, str]] = self._store.read(list(TEXTS))[1].to_pylist()
         return rows
+
+    def scan(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        """Every row of the newest version as the store holds it, a part at a time."""
+        yield from self._store.scan(columns)[1]
+
+    def vectors(self) -> Iterator[tuple[list[str], FloatArray]]:
+        """All photos of the newest version, a part at a time: whose each is, and its (n, D) vector."""
+        for batch in self.scan(["item_id", "vector"]):
+            table = batch.column("vector").flatten().to_numpy().reshape(-1, self.size)
+            yield batch.column("item_id").to_pylist(), table
 
     def thumbnails(self, matches: Iterable[Match]) -> dict[tuple[str, str], bytes]:
         """Small JPEGs of matches by ``(item_id, photo)``; those written without one are left out."""

@@ -90,8 +90,10 @@ class PhotoIndex:
         return pc.binary_join_element_wise(*whole, prints, nul)
 
     def __str__(self) -> str:
-        recall = f", recall@10 {self.engine.recall:.3f}" if isinstance(self.engine, Approximate) else ""
-        return f"{self.engine.kind}{recall}"
+        if not isinstance(self.engine, Approximate):
+            return self.engine.kind
+        told = f"{self.engine.kind}, recall@10 {self.engine.recall:.3f}, effort {self.engine.effort}"
+        return told + (", extended" if self.extended else "")
 
     def search(self, vectors: FloatArray, k: int, where: str = "") -> list[Found]:
         """The k most similar items of each query, (N, D) -> N x (rows, similarities), best first.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import logging
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -31,7 +31,7 @@ FULL = ("No space left", "Disk quota exceeded", "File too large", "StorageFull",
 class LanceStore:
     """Rows in a Lance table; see :class:`dprnet.gallery.store.VectorStore`."""
 
-    def __init__(self, folder: Path, card: GalleryCard, table: Any) -> None:
+    def __init__(self, folder: Path | str, card: GalleryCard, table: Any) -> None:
         self.folder = folder
         self.card = card
         self._table = table
@@ -48,8 +48,8 @@ class LanceStore:
             others = [path.name for path in folder.iterdir() if path.name not in OURS]
             if others:
                 raise BadGallery(folder, f"is not empty (it holds {printable(others[0], 60)}); choose another folder")
-            with _told(folder):
-                table = _connect(folder).create_table(TABLE, schema=schema(card.size), mode="overwrite")
+            with told(folder):
+                table = connect(folder).create_table(TABLE, schema=schema(card.size), mode="overwrite")
             write_card(folder, card)
         except OSError as error:
             if any(sign in str(error) for sign in FULL):
@@ -62,19 +62,19 @@ class LanceStore:
         """The store in a folder."""
         folder = Path(address)
         card = read_card(folder)
-        with _told(folder):
-            return cls(folder, card, _connect(folder).open_table(TABLE))
+        with told(folder):
+            return cls(folder, card, connect(folder).open_table(TABLE))
 
     @property
     def version(self) -> int:
         """Grows with every change, whoever made it."""
-        with _told(self.folder):
+        with told(self.folder):
             self._table.checkout_latest()
             return int(self._table.version)
 
     def count(self) -> int:
         """Number of rows (photos)."""
-        with _told(self.folder):
+        with told(self.folder):
             self._table.checkout_latest()
             return int(self._table.count_rows())
 
@@ -82,7 +82,7 @@ class LanceStore:
         """Write rows in one commit; all earlier rows of the items named in them go in the same commit."""
         if not rows.num_rows:
             return
-        with _told(self.folder):
+        with told(self.folder):
             self._raise_schema()
             (
                 self._table.merge_insert(["item_id", "photo"])
@@ -97,7 +97,7 @@ class LanceStore:
         """Write the details of items to all their photos in one commit."""
         if not rows.num_rows:
             return
-        with _told(self.folder):
+        with told(self.folder):
             self._table.merge_insert("item_id").when_matched_update_all().execute(rows)
         self._tidy()
 
@@ -105,13 +105,13 @@ class LanceStore:
         """Remove all rows of these items in one commit; an unknown id does nothing."""
         ids = list(item_ids)
         if ids:
-            with _told(self.folder):
+            with told(self.folder):
                 self._table.delete(_among(ids))
             self._tidy()
 
     def read(self, columns: Sequence[str], item_ids: Iterable[str] | None = None) -> tuple[int, pa.Table]:
         """A version and its rows (of these items, or all), in no particular order; nothing of a later version."""
-        with _told(self.folder):
+        with told(self.folder):
             # A Lance table stays at the version it was told to look at until it is told again, or written through.
             self._table.checkout_latest()
             query = self._table.search().select(self._held(columns)).limit(max(self._table.count_rows(), 1))
@@ -120,8 +120,8 @@ class LanceStore:
 
     def scan(self, columns: Sequence[str]) -> tuple[int, Iterator[pa.RecordBatch]]:
         """As :meth:`read` of all rows, a part at a time."""
-        with _told(self.folder):
-            table = _connect(self.folder).open_table(TABLE)  # a handle of its own: ours moves on with every read
+        with told(self.folder):
+            table = self._connected().open_table(TABLE)  # a handle of its own: ours moves on with every read
             version = int(table.version)
             table.checkout(version)
             query = table.search().select(self._held(columns)).limit(max(table.count_rows(), 1))
@@ -130,7 +130,7 @@ class LanceStore:
         def parts() -> Iterator[pa.RecordBatch]:
             import pyarrow as pa
 
-            with _told(self.folder):
+            with told(self.folder):
                 for batch in batches:
                     yield from _completed(pa.Table.from_batches([batch]), columns).to_batches()
 
@@ -165,8 +165,14 @@ class LanceStore:
         if missing:
             self._table.add_columns(dict.fromkeys(sorted(missing), "''"))
         card = replace(self.card, schema=SCHEMA)
-        write_card(self.folder, card)
+        self._keep_card(card)
         self.card = card
+
+    def _connected(self) -> Any:
+        return connect(self.folder)
+
+    def _keep_card(self, card: GalleryCard) -> None:
+        write_card(Path(self.folder), card)
 
 
 def _completed(rows: pa.Table, columns: Sequence[str]) -> pa.Table:
@@ -178,15 +184,16 @@ def _completed(rows: pa.Table, columns: Sequence[str]) -> pa.Table:
     return rows.select(list(columns))
 
 
-def _connect(folder: Path) -> Any:
+def connect(place: Path | str, options: Mapping[str, str] | None = None) -> Any:
+    """Lance at a folder or an address; with what its object store wants to know."""
     os.environ.setdefault("LANCEDB_LOG", "error")  # it warns on stderr of every new table
     import lancedb
 
-    return lancedb.connect(folder)
+    return lancedb.connect(place, storage_options=dict(options)) if options else lancedb.connect(place)
 
 
 @contextmanager
-def _told(folder: Path) -> Iterator[None]:
+def told(folder: Path | str) -> Iterator[None]:
     """What the store's library raises, as one of our errors."""
     try:
         yield

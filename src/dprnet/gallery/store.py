@@ -1,7 +1,8 @@
 """The truth of a gallery: one row a photo, kept by a vector store behind a short protocol.
 
 A row is whole or absent, a batch too: every change is one commit and makes a new version. Searching is not the
-store's work (see `index`). An address says which store: a folder, ``postgresql://...`` or ``milvus://...``.
+store's work (see `index`). An address says which store: a folder, ``s3://...``, ``postgresql://...`` or
+``milvus://...``.
 """
 
 from __future__ import annotations
@@ -25,7 +26,12 @@ TEXTS = ("item_id", "photo", *DETAILS, "content")
 TIDY_EVERY = 100
 KEEP_S = 3600.0  # ours: how long a version that was replaced can still be read; far longer than any read lasts
 
-STORES = {"postgresql": "postgres.PostgresStore", "postgres": "postgres.PostgresStore", "milvus": "milvus.MilvusStore"}
+STORES = {
+    "s3": "lance_s3.ObjectLanceStore",
+    "postgresql": "postgres.PostgresStore",
+    "postgres": "postgres.PostgresStore",
+    "milvus": "milvus.MilvusStore",
+}
 
 
 class VectorStore(Protocol):
