@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -27,7 +28,7 @@ def read_table(path: Path, columns: Sequence[str]) -> list[Row]:
         raise MissingFile(path, "no such table; is this the folder of the data set?") from None
     except (OSError, UnicodeDecodeError) as error:
         raise BadDataset(path, f"cannot be read as UTF-8 text ({type(error).__name__})") from None
-    reader = csv.DictReader(text.splitlines())
+    reader = csv.DictReader(io.StringIO(text, newline=""))  # splitlines() would break fields at odd separators
     header = reader.fieldnames or ()
     for name in columns:
         if name not in header:
