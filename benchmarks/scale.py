@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from dprnet.pipeline import VideoToShop
 
 
-def measure(data: Path, videos: int, bundle: str) -> Costs:
+def measure(data: Path, videos: int, bundle: str, device: str) -> Costs:
     import pyarrow as pa
     import pyarrow.parquet as pq
     import torch
@@ -45,8 +45,10 @@ def measure(data: Path, videos: int, bundle: str) -> Costs:
     shopset = ShopSet.open(data)
     with tempfile.TemporaryDirectory() as work:
         place = Path(work) / "gallery"
-        index_catalogue(shopset.catalogue_path, Path(work) / "warm", bundle=bundle)
-        spent, _ = once(lambda: index_catalogue(shopset.catalogue_path, place, bundle=bundle))
+        on = {"bundle": bundle, "device": device}
+        gpu = device.startswith("cuda")
+        index_catalogue(shopset.catalogue_path, Path(work) / "warm", **on)
+        spent, wall_s = once(lambda: index_catalogue(shopset.catalogue_path, place, **on))
         files = [photo for item in read_catalogue(shopset.catalogue_path).items for photo in item.files]
         stored = sum(path.stat().st_size for path in place.rglob("*") if path.is_file())
         with Gallery.open(place) as opened:
@@ -57,13 +59,14 @@ def measure(data: Path, videos: int, bundle: str) -> Costs:
             "bytes": mean(path.stat().st_size for path in files),
             "stored_bytes": stored / len(files),
             "numbers": numbers,
+            "gpu_s": wall_s / len(files) if gpu else 0.0,  # held all the time, if not busy
         }
         held: list[VideoToShop] = []
-        start_s, _ = once(lambda: held.append(VideoToShop.from_pretrained(bundle, gallery=place)))
+        start_s, _ = once(lambda: held.append(VideoToShop.from_pretrained(bundle, gallery=place, device=device)))
         shop, config = held[0], BatchConfig(bundle=bundle, gallery=str(place))
         paths = [shopset.video_path(name) for name in shopset.videos[:videos]]
         shop.search(paths[0])
-        rows, cores, stages = [], [], dict[str, float]()
+        rows, cores, stages, gpu_s = [], [], dict[str, float](), 0.0
         for path in paths:
             reports: list[Report] = []
             spent, _ = once(partial(_searched, shop, path, reports))
@@ -71,6 +74,7 @@ def measure(data: Path, videos: int, bundle: str) -> Costs:
             whole = sum(reports[0].seconds.values())
             for stage, seconds in reports[0].seconds.items():
                 stages[stage] = stages.get(stage, 0.0) + spent * seconds / whole / len(paths)
+            gpu_s += sum(reports[0].seconds.get(stage, 0.0) for stage in ("detect", "embed")) / len(paths)
             rows.append(search(shop, path, str(path), config))
         pq.write_table(pa.Table.from_pylist(rows, schema=row_schema()), Path(work) / "rows.parquet", compression="zstd")
         video = {
@@ -84,6 +88,7 @@ def measure(data: Path, videos: int, bundle: str) -> Costs:
             "result_bytes": (Path(work) / "rows.parquet").stat().st_size / len(rows),
             "worker_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
             "start_s": start_s,
+            "gpu_s": gpu_s if gpu else 0.0,
         }
         now = datetime.datetime.now(tz=datetime.UTC).date().isoformat()
         about = {"date": now, "machine": machine(), "bundle": shop.bundle.identity, "data": f"{data.name} {shopset.id}"}
@@ -137,12 +142,13 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path("out/world/test"), help="video-to-shop set to measure on")
     parser.add_argument("--videos", type=int, default=12, help="videos of it")
     parser.add_argument("--bundle", default="tiny")
+    parser.add_argument("--device", default="cpu", help="cuda also measures GPU-seconds")
     parser.add_argument("--costs", type=Path, default=Path(__file__).with_name("scale_costs.json"))
     parser.add_argument("--plan", type=Path, help="another plan (JSON: videos, photos, days, video_s, cores, ...)")
     parser.add_argument("--video-s", type=float, help="mean length of the plan's videos; as measured if not given")
     given = parser.parse_args()
     if given.measure:
-        costs = measure(given.data, given.videos, given.bundle)
+        costs = measure(given.data, given.videos, given.bundle, given.device)
         given.measure.write_text(json.dumps(costs.model_dump(mode="json"), indent=1) + "\n", encoding="utf-8")
         print(given.measure)
         return

@@ -34,6 +34,19 @@ def test_by_hand() -> None:
     assert len(list(table(list(found.values())))) == len(found) + 2
 
 
+def test_gpus_where_they_were_measured() -> None:
+    costs = COSTS.model_copy(
+        update={
+            "video": VIDEO.model_copy(update={"gpu_s": 0.5}),
+            "photo": PHOTO.model_copy(update={"gpu_s": 0.001}),
+        }
+    )
+    plan = Plan(videos=86_400, photos=8_640_000, days=1.0, headroom=2.0)
+    amounts = {need.name: need.amount for need in needs(costs, plan)}
+    assert (amounts["GPUs for videos"], amounts["GPUs for photos"]) == (pytest.approx(1.0), pytest.approx(0.2))
+    assert not any(need.name.startswith("GPU") for need in needs(COSTS, plan))
+
+
 def test_a_longer_video_costs_more_to_look_at_not_to_embed() -> None:
     assert video_core_s(VIDEO) == 3.5
     assert video_core_s(VIDEO, 20.0) == 6.5

@@ -40,6 +40,8 @@ class VideoCosts(Settings):
     """Memory of a process that searches, without the gallery's index."""
     start_s: float
     """Core-seconds until such a process has its networks."""
+    gpu_s: float = Field(default=0.0, ge=0)
+    """Seconds that a GPU was held by the networks, at most; 0 where there was none."""
 
 
 class PhotoCosts(Settings):
@@ -54,6 +56,8 @@ class PhotoCosts(Settings):
     """In the gallery: vector, texts, thumbnail."""
     numbers: int
     """Of a vector."""
+    gpu_s: float = Field(default=0.0, ge=0)
+    """As of a video."""
 
 
 class Costs(Settings):
@@ -110,6 +114,14 @@ def needs(costs: Costs, plan: Plan) -> list[Need]:
     of_videos = plan.videos * video_core_s(costs.video, plan.video_s) / seconds * plan.headroom
     of_photos = plan.photos * costs.photo.core_s / seconds * plan.headroom
     read = plan.videos * costs.video.bytes * longer + plan.photos * costs.photo.bytes
+    gpus = [
+        Need(f"GPUs for {name}", amount, "GPUs")
+        for name, amount in (
+            ("videos", plan.videos * costs.video.gpu_s * longer / seconds * plan.headroom),
+            ("photos", plan.photos * costs.photo.gpu_s / seconds * plan.headroom),
+        )
+        if amount  # nothing is said of GPUs where none was measured
+    ]
     gbit_s = 8 * read / seconds / GB
     exact = plan.photos * costs.photo.numbers * VECTOR_BYTES / GB
     coded = plan.photos * costs.photo.numbers * CODED_BYTES / GB
@@ -118,6 +130,7 @@ def needs(costs: Costs, plan: Plan) -> list[Need]:
         Need("cores for videos", of_videos, "cores", of_videos / plan.cores),
         Need("cores for photos", of_photos, "cores", of_photos / plan.cores),
         Need("cores in all", of_videos + of_photos, "cores", (of_videos + of_photos) / plan.cores),
+        *gpus,
         Need("network, reading", gbit_s, "Gbit/s", gbit_s / plan.network_gbit_s),
         Need("memory of the processes, one a core", work_gb, "GB", work_gb / plan.memory_gb),
         Need("videos to keep", plan.videos * costs.video.bytes * longer / GB, "GB"),
