@@ -3,10 +3,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dprnet.core.errors import MissingFile
+from dprnet.core.errors import BadDataset, MissingFile
 from dprnet.core.records import Truth
 from dprnet.data.labelled import LabelledImage
 from dprnet.data.pseudo import ccp_viewpoints, movenet, viewpoint_of, with_guessed_viewpoints
+from dprnet.evaluate.detection import evaluate_detection
 
 
 def person(width: float, *, face: float = 1.0, hips: float | None = None, score: float = 1.0) -> np.ndarray:
@@ -49,6 +50,15 @@ def test_stored_guesses_fill_viewpoints_only() -> None:
     assert seen.truth.occlusion.tolist() == [1, 0]
     assert unknown.truth.viewpoint.tolist() == [-1, -1]
     assert set(ccp_viewpoints().values()) == {0, 1}
+    assert seen.guessed == {"viewpoint": 1.0}  # a guess is marked as one
+
+
+def test_nothing_is_measured_by_guesses() -> None:
+    none = np.full(1, -1)
+    truth = Truth(np.array([[0, 0, 9, 9]], np.float32), none + 1, none, none, none, none, np.zeros((0, 4), np.float32))
+    guesses = with_guessed_viewpoints([LabelledImage(Path("photos/0001.jpg"), truth, "ccp")])
+    with pytest.raises(BadDataset, match=r"0001.jpg: its labels \(viewpoint\) were guessed"):
+        evaluate_detection(None, guesses)  # type: ignore[arg-type]  # refused before any detector is asked
 
 
 def test_missing_weights_are_named(tmp_path: Path) -> None:

@@ -121,3 +121,25 @@ def test_no_augmentation_is_the_photo_itself():
     torch.testing.assert_close(
         BatchAugment(still, 32)(images, none, none, torch.Generator()), images, atol=1e-2, rtol=0
     )
+
+
+@pytest.mark.parametrize("chance", [0.0, 1.0])
+def test_random_erasing_hides_one_even_rectangle_of_a_fiftieth_to_a_fifth(chance):
+    still = {"zoom": (1, 1), "stretch": 0, "shift": 0, "rotate": 0, "flip": 0, "brightness": 0, "contrast": 0}
+    settings = BatchAugmentSettings(**still, cast=0, blur=0, noise=0, erase=chance)
+    white = torch.full((40, 3, 50, 50), 255.0)
+    none = torch.zeros(40, dtype=torch.long)
+    for ground in (white, torch.zeros_like(white)):
+        made = BatchAugment(settings, 50)(ground.clone(), none, none, torch.Generator().manual_seed(1))
+        changed = (made - ground).abs().amax(dim=1) > 0.5
+        if not chance:
+            assert not changed.any()
+            continue
+        for one, picture in zip(changed, made, strict=True):
+            rows, columns = one.any(dim=1).nonzero()[:, 0], one.any(dim=0).nonzero()[:, 0]
+            if not len(rows):  # a grey that is that of the ground
+                continue
+            inside = picture[:, rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+            assert inside.min() == inside.max()
+            assert int(one.sum()) == len(rows) * len(columns)
+            assert 0.01 < one.float().mean() < 0.23

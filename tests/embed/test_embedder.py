@@ -205,6 +205,27 @@ def test_generalised_mean_lies_between_mean_and_maximum():
     assert 2 < GeneralizedMean(3.0)(maps).item() < 3
 
 
+def test_generalised_mean_learns_its_power_and_takes_nothing_negative():
+    pool = GeneralizedMean(2.0)
+    found = pool(torch.tensor([[[[3.0, 4.0], [0.0, -5.0]]]]))
+    assert found.item() == pytest.approx((25 / 4) ** 0.5, rel=1e-5)
+    found.sum().backward()
+    # d/dp of (mean x^p)^(1/p) at p 2, x (3, 4, 0, 0)
+    mean, slope = 25 / 4, (9 * np.log(3) + 16 * np.log(4)) / 4
+    assert pool.power.grad.item() == pytest.approx(mean**0.5 * (slope / (2 * mean) - np.log(mean) / 4), rel=1e-4)
+
+
+def test_a_neck_classifies_standardised_features():
+    """BNNeck: what is classified has mean 0 and spread 1 in every number; what the distance loss sees does not."""
+    branch = InstanceClassifier(2, 2, neck=True).train()
+    branch.fc.weight.data = torch.eye(2)
+    features = torch.tensor([[1.0, 10.0], [3.0, 30.0]])
+    np.testing.assert_allclose(branch(features).detach().numpy(), [[-1, -1], [1, 1]], atol=1e-4)
+    plain = InstanceClassifier(2, 2)
+    plain.fc.weight.data = torch.eye(2)
+    np.testing.assert_array_equal(plain(features).detach().numpy(), features.numpy())
+
+
 def test_scaled_logits_are_cosines():
     branch = InstanceClassifier(4, 3, scale=10.0)
     features = branch.fc.weight[1:2].detach() * 7

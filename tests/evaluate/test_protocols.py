@@ -11,7 +11,7 @@ from dprnet.core.errors import BadDataset
 from dprnet.core.images import jpeg_bytes, resize
 from dprnet.data.labelled import Photo
 from dprnet.data.protocols import Protocol
-from dprnet.evaluate import protocols
+from dprnet.evaluate import leaks, protocols
 from dprnet.evaluate.leaks import difference_hash, find_twins
 from dprnet.evaluate.protocols import evaluate_protocol, figures_of_vectors, photo_ranks
 from dprnet.evaluate.retrieval import item_ranks
@@ -109,3 +109,25 @@ def test_the_hash_outlives_size_and_quality_and_not_a_mirror():
         for other in (resize(image, 45, 60), image[:, ::-1].copy())
     ]
     assert apart[0] <= 3 < 15 < apart[1]
+
+
+def test_near_pictures_are_those_of_the_brute_force():
+    rng = np.random.default_rng(0)
+    hashes = rng.integers(0, 256, (60, 8), dtype=np.uint8)
+    for row in range(30, 60):  # copies of the first half in which up to five bits were turned
+        bits = np.unpackbits(hashes[row - 30])
+        bits[rng.choice(64, row % 6, replace=False)] ^= 1
+        hashes[row] = np.packbits(bits)
+    hashes[7] = 0  # shows nothing, and so do not count
+    hashes[8] = 0
+    apart = np.unpackbits(hashes[:, None] ^ hashes[None], axis=2).sum(axis=2)
+    ones = np.unpackbits(hashes, axis=1).sum(axis=1)
+    wanted = [
+        (i, j)
+        for i in range(60)
+        for j in range(i + 1, 60)
+        if apart[i, j] <= leaks.NEAR and ((ones[[i, j]] >= leaks.PLAIN) & (ones[[i, j]] <= 64 - leaks.PLAIN)).all()
+    ]
+    assert leaks._near(hashes) == wanted
+    assert 15 <= len(wanted) <= 25
+    assert leaks._near(hashes[:0]) == []

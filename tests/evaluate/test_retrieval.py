@@ -13,7 +13,16 @@ from dprnet.core.errors import BadDataset, MissingFile
 from dprnet.data.labelled import Photo
 from dprnet.evaluate.floors import Floor, colour_histogram
 from dprnet.evaluate.other_colours import colour_order
-from dprnet.evaluate.retrieval import above, evaluate_retrieval, figures_of, item_ranks, luma_figures, luma_gallery
+from dprnet.evaluate.protocols import photo_ranks
+from dprnet.evaluate.retrieval import (
+    above,
+    average_precisions,
+    evaluate_retrieval,
+    figures_of,
+    item_ranks,
+    luma_figures,
+    luma_gallery,
+)
 
 
 def photo(name):
@@ -172,3 +181,33 @@ def test_the_real_catalogue_asks_in_three_ways_with_other_colours(data_root):
         assert run.other_colours is not None
         assert 0.2 < run.other_colours.below.value < 0.95  # brightness tells some colours apart, not all
         assert run.other_colours.cases > run.other_colours.products > 5
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_measures_are_those_of_pytorch_metric_learning(seed):
+    """Recall@1 over photos and mean average precision, on vectors without ties."""
+    torch = pytest.importorskip("torch")
+    pytest.importorskip("pytorch_metric_learning", reason="training needs the extra 'train'")
+    from pytorch_metric_learning.distances import CosineSimilarity
+    from pytorch_metric_learning.utils.accuracy_calculator import AccuracyCalculator
+    from pytorch_metric_learning.utils.inference import CustomKNN
+
+    rng = np.random.default_rng(seed)
+    owner = np.concatenate([np.arange(6), rng.integers(0, 6, 20)])  # every garment has a photo
+    wanted = rng.integers(0, 6, 15)
+    centres = rng.normal(size=(6, 8))
+    queries, gallery = (centres[rows] + 1.5 * rng.normal(size=(len(rows), 8)) for rows in (wanted, owner))
+    queries, gallery = (part / np.linalg.norm(part, axis=1, keepdims=True) for part in (queries, gallery))
+    calculator = AccuracyCalculator(
+        include=("precision_at_1", "mean_average_precision"),
+        device=torch.device("cpu"),
+        knn_func=CustomKNN(CosineSimilarity()),
+        kmeans_func=lambda *_: None,
+    )
+    rows = (torch.from_numpy(part) for part in (queries, wanted, gallery, owner))
+    reference = calculator.get_accuracy(*rows, ref_includes_query=False)
+    similarity = queries @ gallery.T
+    assert 0 < reference["precision_at_1"] < 1
+    assert (photo_ranks(similarity, owner, wanted) == 1).mean() == pytest.approx(reference["precision_at_1"])
+    found = average_precisions(similarity, owner, wanted)
+    assert np.mean(found) == pytest.approx(reference["mean_average_precision"])

@@ -23,19 +23,28 @@ BRANCHES = ("viewpoint", "occlusion", "crop", "instance")
 LEFT_OUT = {name: (name,) for name in BRANCHES} | {"quality": BRANCHES[:3]}
 
 
+TINY = load_recipe(FOLDER.parent / "detector-tiny.toml", DetectorRecipe)
+
+
+def without_change(recipe):
+    plain = tuple(source.model_copy(update={"without": (), "guessed": 0.0}) for source in recipe.data)
+    return recipe.model_copy(update={"data": plain})
+
+
 def test_recipes_leave_out_what_their_name_says_and_nothing_else():
     found = {path.stem.removeprefix("detector-without-"): load_recipe(path, DetectorRecipe)
-             for path in FOLDER.glob("*.toml")}  # fmt: skip
+             for path in FOLDER.glob("detector-without-*.toml")}  # fmt: skip
     assert set(found) == set(LEFT_OUT)
     for name, recipe in found.items():
         assert {source.without for source in recipe.data} == {LEFT_OUT[name]}
-    whole = {
-        recipe.model_copy(
-            update={"data": tuple(source.model_copy(update={"without": ()}) for source in recipe.data)}
-        ).model_dump_json()
-        for recipe in found.values()
-    }
-    assert len(whole) == 1
+    for recipe in found.values():
+        assert without_change(recipe) == TINY, "an ablation differs from recipes/detector-tiny.toml in its branch alone"
+
+
+def test_the_recipe_with_guesses_differs_in_them_alone():
+    recipe = load_recipe(FOLDER / "detector-with-guessed-viewpoints.toml", DetectorRecipe)
+    assert [source.guessed for source in recipe.data] == [0.5, 0.0, 0.0]
+    assert without_change(recipe) == TINY
 
 
 @pytest.mark.parametrize("branch", BRANCHES)

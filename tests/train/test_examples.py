@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -10,6 +12,8 @@ from dprnet.data.coco import write_coco
 from dprnet.data.deepfashion2 import DeepFashion2
 from dprnet.data.transforms import DetectionAugment, DetectionAugmentConfig
 from dprnet.train.examples import DataSource, Examples, Gathered, gather
+
+PLAIN = DetectionAugment(DetectionAugmentConfig(flip=0, cut_through=0, cover=0, zoom=(1, 1), stretch=0))
 
 
 @pytest.fixture
@@ -43,6 +47,31 @@ def test_a_branch_left_out_has_no_label(deepfashion2, branch):
         for name in ("labels", "viewpoint", "occlusion", "crop", "instance"):
             wanted = np.full(len(other.truth), -1) if name == branch else getattr(other.truth, name)
             np.testing.assert_array_equal(getattr(image.truth, name), wanted)
+
+
+def test_a_guess_is_believed_as_often_as_it_weighs(deepfashion2):
+    whole, chances, _ = gather((DataSource(kind="deepfashion2", path=str(deepfashion2)),))
+    seen = {}
+    for weight in (0.0, 0.25, 1.0):
+        images = [replace(image, guessed={"viewpoint": weight}) for image in whole]
+        examples = Examples(images, chances, PLAIN, short_sides=(48,), elongation=2.0, seed=0)
+        drawn = [examples[step, 0][1] for step in range(200)]
+        assert all((truth.viewpoint == -1).all() or (truth.viewpoint >= 0).all() for truth in drawn)
+        assert all((truth.crop >= 0).all() for truth in drawn)  # what somebody labelled stays
+        seen[weight] = np.mean([truth.viewpoint[0] >= 0 for truth in drawn])
+    assert (seen[0.0], seen[1.0]) == (0.0, 1.0)
+    assert 0.15 < seen[0.25] < 0.35
+    with pytest.raises(BadRecipe, match="only ccp has guessed viewpoints"):
+        gather((DataSource(kind="deepfashion2", path=str(deepfashion2), guessed=0.5),))
+
+
+@pytest.mark.data
+def test_guessed_viewpoints_are_asked_for(data_root):
+    ccp = DataSource(kind="ccp", path=str(data_root / "ccp"), split="validation", guessed=0.5)
+    guessed, _, _ = gather((ccp,))
+    known = [image for image in guessed if (image.truth.viewpoint >= 0).any()]
+    assert 10 < len(known) < len(guessed) == 60
+    assert {tuple(image.guessed.items()) for image in guessed} == {(("viewpoint", 0.5),)}
 
 
 @pytest.mark.parametrize("branch", ["viewpoint", "occlusion", "crop"])

@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -33,6 +33,9 @@ class LabelledImage:
     """Boxes in pixels of the image as :meth:`load` returns it."""
     source: str
     """The data set: ``ccp``, ``world``, ``pasted`` ..."""
+    guessed: Mapping[str, float] = field(default_factory=dict)
+    """Branches whose labels another network guessed (``data.pseudo``), and what a guess weighs against a label, 0 to 1.
+    For training only: nothing is measured by guesses."""
 
     def load(self) -> Image:
         """The pixels, uint8 (H, W, 3), RGB, upright.

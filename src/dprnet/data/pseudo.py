@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import csv
 import importlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from importlib.resources import files
@@ -116,11 +116,17 @@ def ccp_viewpoints() -> Mapping[str, int]:
     return {row["key"]: int(row["viewpoint"]) for row in csv.DictReader(text.splitlines())}
 
 
-def with_guessed_viewpoints(images: list[LabelledImage]) -> list[LabelledImage]:
-    """Photos of ``ccp`` with the guessed viewpoint of the person for every garment; for training only."""
+def with_guessed_viewpoints(images: Sequence[LabelledImage], weight: float = 1.0) -> list[LabelledImage]:
+    """Photos of ``ccp`` with the guessed viewpoint of the person for every garment; for training only.
+
+    Args:
+        images: nobody labelled their viewpoint.
+        weight: what a guess counts against a label, 0 to 1; kept with the image (``LabelledImage.guessed``).
+    """
     found = []
     for image in images:
         viewpoint = ccp_viewpoints().get(image.path.stem, UNLABELLED)
         labels = np.full(len(image.truth), viewpoint, np.int64)
-        found.append(replace(image, truth=replace(image.truth, viewpoint=labels)))
+        guessed = {**image.guessed, "viewpoint": weight}
+        found.append(replace(image, truth=replace(image.truth, viewpoint=labels), guessed=guessed))
     return found

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import bisect
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, overload
@@ -41,6 +41,7 @@ class DataSource(Settings):
     split: str = "train"  # of ccp, deepfashion2 and luma
     weight: float = Field(default=1.0, gt=0)  # how often it is drawn, relative to the others
     classes: Literal["coarse", "own"] = "coarse"  # own: DeepFashion2's 13, which the network's classes then must name
+    guessed: float = Field(default=0.0, ge=0, le=1)  # of ccp: weight of viewpoints guessed from key points; 0: none
     without: tuple[Literal["viewpoint", "occlusion", "crop", "instance"], ...] = ()  # branches it does not teach
 
 
@@ -133,14 +134,17 @@ def read_source(source: DataSource) -> Sequence[LabelledImage]:
     path = Path(os.path.expandvars(source.path))
     if not path.exists():
         raise MissingFile(path, "no such data folder (is DPRNET_DATA set?); see [[data]] in the recipe")
+    if source.guessed and source.kind != "ccp":
+        raise BadRecipe("data.guessed", f"nothing was guessed for '{source.kind}'; only ccp has guessed viewpoints")
     if source.kind == "deepfashion2":
         return DeepFashion2(path, source.split, classes=source.classes)
     if source.classes == "own":
         raise BadRecipe("data.classes", f"'{source.kind}' has no classes of its own; only deepfashion2 has")
     if source.kind == "ccp":
-        from dprnet.data import ccp
+        from dprnet.data import ccp, pseudo
 
-        return ccp.labelled_images(path, source.split)
+        photos = ccp.labelled_images(path, source.split)
+        return pseudo.with_guessed_viewpoints(photos, source.guessed) if source.guessed else photos
     if source.kind == "coco":
         from dprnet.data.coco import read_coco
 
@@ -206,11 +210,23 @@ class Examples(Dataset[Example]):
         pixels, truth = self.augment(image.load(), image.truth, rng)
         if isinstance(self.images, Gathered):
             truth = self.images.taught(row, truth)
+        truth = believed(truth, image.guessed, rng)
         whole = torch.from_numpy(np.require(pixels, requirements=["C", "W"])).permute(2, 0, 1)
         picture = fit(whole, short, round(short * self.elongation))
         scale = np.array([picture.shape[2] / whole.shape[2], picture.shape[1] / whole.shape[1]] * 2, np.float32)
         truth = replace(truth, boxes_xyxy=truth.boxes_xyxy * scale, ignore_xyxy=truth.ignore_xyxy * scale)
         return picture, truth, str(image.path)
+
+
+def believed(truth: Truth, guessed: Mapping[str, float], rng: np.random.Generator) -> Truth:
+    """A truth whose guessed labels are kept as often as they weigh, and else are unknown.
+
+    A guess of weight w thus adds w times what a label would to the loss, in the mean over the steps; the network and
+    its losses need not know of guesses.
+    """
+    doubted = [branch for branch, weight in sorted(guessed.items()) if rng.random() >= weight]
+    columns: dict[str, Any] = {branch: np.full(len(truth), UNLABELLED, np.int64) for branch in doubted}
+    return replace(truth, **columns)
 
 
 class Steps(Sampler[list[tuple[int, int]]]):

@@ -23,6 +23,7 @@ from dprnet.embed.embedder import as_batch, load_weights
 from dprnet.embed.losses import batch_hard, centroid_triplet, contrast, retrieval_loss, smoothed_cross_entropy
 from dprnet.embed.model import EmbedderConfig, EmbedderNetwork, InstanceClassifier
 from dprnet.train.memory import Memory
+from dprnet.train.methods.losses import centre
 from dprnet.train.photos import PhotoCache, PhotoSource
 
 SETTLE_ON = 1024  # ours: photos from which fc begins; four times its 256 rows
@@ -41,6 +42,7 @@ class LossSettings(Settings):
     normalise: bool = True  # ours: the triplet loss sees what the search sees
     neck: bool = False  # not in the paper; True: BNNeck of the re-id strong baseline
     scale: float = Field(default=0.0, ge=0)  # 0: plain softmax (paper); above: scaled cosines
+    centre: float = Field(default=0.0, ge=0)  # not in the paper; Wen et al. 2016, 5e-4 in the strong baseline and CTL
 
 
 class SamplingSettings(Settings):
@@ -97,12 +99,17 @@ class RetrievalTraining(nn.Module):
         self.memory = Memory(loss.memory if loss.distance == "contrast" else 0, network.trained)
         self.augment = BatchAugment(recipe.augment, recipe.network.trained_image_size or recipe.network.image_size)
         self.light = torch.tensor([source.light for source in recipe.data])
+        self.centres = nn.Parameter(torch.randn(classes, network.trained)) if loss.centre else None
 
     def losses(self, images: Tensor, classes: Tensor) -> dict[str, Tensor]:
         """Terms of Eq. 8 and their sum: images (B, 3, T, T) as augmented, classes (B,)."""
         features = self.network.features(images)
         with torch.autocast(features.device.type, enabled=False):  # cosines of 8 bits cannot tell look-alikes apart
-            return self._terms(features, classes)
+            terms = self._terms(features, classes)
+            if self.centres is None:
+                return terms
+            pull = self.recipe.loss.centre * centre(features, classes, self.centres)
+            return {**terms, "centre": pull, "total": terms["total"] + pull}
 
     def _terms(self, features: Tensor, classes: Tensor) -> dict[str, Tensor]:
         settings = self.recipe.loss

@@ -72,9 +72,12 @@ def evaluate_detection(
         bootstrap: samples for the intervals.
 
     Raises:
-        BadDataset: no images, or none with a box.
+        BadDataset: no images, or none with a box; labels that were guessed.
         MissingExtra: faster-coco-eval is not installed.
     """
+    if guessed := next((image for image in images if image.guessed), None):
+        named = ", ".join(sorted(guessed.guessed))
+        raise BadDataset(guessed.path, f"its labels ({named}) were guessed; nothing is measured by guesses")
     frames = (Frame(image.load(), index=number, time_s=0.0) for number, image in enumerate(images))
     found = list(detector(frames, score_threshold=LOWEST_SCORE))
     return detection_figures(found, [image.truth for image in images], bootstrap=bootstrap, seed=seed)
