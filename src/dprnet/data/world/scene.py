@@ -12,13 +12,13 @@ import skia
 
 from dprnet.core.records import Image
 from dprnet.data.world.backdrop import Backdrop, make_backdrop
-from dprnet.data.world.cloth import Worn
 from dprnet.data.world.fabric import SIZES, Fabric, make_fabric
 from dprnet.data.world.figure import POSES, Body, Joints, Pose, joints_of, walking
 from dprnet.data.world.garments import Garment
 from dprnet.data.world.person import Dressed, person_pieces, wear
 from dprnet.data.world.props import carried, foreground
 from dprnet.data.world.shapes import Light, Piece
+from dprnet.data.world.worn import Worn
 
 
 @dataclass(frozen=True)

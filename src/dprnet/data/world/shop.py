@@ -6,14 +6,16 @@ import numpy as np
 import skia
 
 from dprnet.core.records import Image
-from dprnet.data.world.cloth import Worn, leg_pieces, pieces_under, seat_pieces, sleeve_pieces, trunk_pieces
+from dprnet.data.world.cloth import pieces_under, seat_pieces, trunk_pieces
 from dprnet.data.world.colours import SKIN, scaled
 from dprnet.data.world.fabric import Fabric, make_fabric
 from dprnet.data.world.figure import POSES, Body, Pose, joints_of
 from dprnet.data.world.garments import Garment, draw_garment
+from dprnet.data.world.limbs import leg_pieces, sleeve_pieces
 from dprnet.data.world.person import Dressed, person_pieces, wear
 from dprnet.data.world.seeds import between, chance, rng_of
 from dprnet.data.world.shapes import Light, Piece, blob, flat
+from dprnet.data.world.worn import Worn
 
 MANNEQUIN = Body(True, 1.0, (0.88, 0.87, 0.85), (0, 0, 0), "bald", (0.88, 0.87, 0.85), "low", 1.0, bare=True)
 SIZE = 384

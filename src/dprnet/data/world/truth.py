@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from dprnet.core.classes import crop_class, occlusion_class
 from dprnet.core.records import Image
-from dprnet.data.world.cloth import Worn, landmarks
 from dprnet.data.world.scene import Scene
 from dprnet.data.world.shapes import NOBODY, Piece
+from dprnet.data.world.worn import Worn, landmarks
 
 WHOLE = 150
 """Pixels of the longer side on which a garment's whole area is measured (ours: 1 % of the area is 100 pixels)."""
