@@ -17,7 +17,7 @@ from dprnet.core.images import read_image
 from dprnet.core.records import Detections
 from dprnet.pick import PickConfig, pick
 from dprnet.pipeline import index, index_catalogue
-from dprnet.pipeline.indexing import coarse_label
+from dprnet.pipeline.categories import coarse_label
 from dprnet.pipeline.joining import side_by_side
 from dprnet.report import jsonl_line
 
@@ -82,6 +82,43 @@ def test_a_pipe_gives_what_its_file_gives(shop, moving_square, tmp_path):
     assert piped.sources[0].sha256 == plain.sources[0].sha256
     assert np.array_equal(piped.embeddings.vectors, plain.embeddings.vectors)
     assert piped.matches == plain.matches
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+def test_a_photo_embeds_alike_in_all_orientations(kind, moving_square):
+    """Row I3: the same embedding within 1e-2 of a cosine, by the weights that ship."""
+    import io
+
+    from PIL import Image, ImageOps
+
+    from dprnet.core.bundle import Bundle
+    from dprnet.decode import decode_in_process
+    from dprnet.embed.embedder import Embedder
+
+    frame = next(iter(decode_in_process(moving_square, "20f")))
+    upright = Image.fromarray(frame.image).resize((640, 480))
+    photos = []
+    for orientation in range(1, 9):
+        stored = next(
+            turned
+            for turn in [None, *Image.Transpose]
+            for turned in [upright if turn is None else upright.transpose(turn)]
+            if _as_viewed(turned, orientation, ImageOps).tobytes() == upright.tobytes()
+        )
+        exif = Image.Exif()
+        exif[0x0112] = orientation
+        file = io.BytesIO()
+        stored.save(file, kind, exif=exif, **({"quality": 95} if kind == "JPEG" else {}))
+        photos.append(read_image(file.getvalue()).image)
+    vectors = Embedder.from_bundle(Bundle.from_pretrained("tiny"), runtime="torch")(photos)
+    assert (vectors @ vectors.T).min() > 0.99
+
+
+def _as_viewed(stored, orientation, ops):
+    """What any viewer shows of a stored picture of this orientation."""
+    tagged = stored.copy()
+    tagged.getexif()[0x0112] = orientation
+    return ops.exif_transpose(tagged)
 
 
 def test_until(shop, moving_square):

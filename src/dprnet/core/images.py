@@ -18,7 +18,7 @@ from PIL import UnidentifiedImageError
 
 from dprnet.core.config import Settings
 from dprnet.core.errors import BadImage, MissingFile
-from dprnet.core.modes import WHITE, as_array, avif_pixels, foreign_format, to_rgb
+from dprnet.core.modes import WHITE, as_array, avif_pixels, foreign_format, to_rgb, turn_upright
 from dprnet.core.records import FloatArray, Image
 
 FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "GIF", "BMP", "TIFF")
@@ -224,31 +224,12 @@ def _read(opened: Pil.Image, data: bytes, thing: str, short_side: int | None, li
         opened.draft(None, (int(np.ceil(width * factor)), int(np.ceil(height * factor))))  # JPEG only
     opened.load()
     # Read after loading: TIFF and AVIF turn themselves and take their orientation away, PNG may tell it at its end.
-    turn = _TURNS.get(_orientation(opened))
+    turn = turn_upright(opened)
     image = to_rgb(opened)
     if short_side is not None and (step := min(image.size) // max(short_side, 1)) > 1:
         image = image.reduce(step)
     pixels = as_array(image if turn is None else image.transpose(turn))
     return ReadImage(pixels, kind, animated, max(pixels.shape[:2]) / max(width, height))
-
-
-_TURNS = {
-    2: Pil.Transpose.FLIP_LEFT_RIGHT,
-    3: Pil.Transpose.ROTATE_180,
-    4: Pil.Transpose.FLIP_TOP_BOTTOM,
-    5: Pil.Transpose.TRANSPOSE,
-    6: Pil.Transpose.ROTATE_270,
-    7: Pil.Transpose.TRANSVERSE,
-    8: Pil.Transpose.ROTATE_90,
-}
-
-
-def _orientation(image: Pil.Image) -> int:
-    try:
-        value = image.getexif().get(0x0112, 1)
-        return int(value)
-    except Exception:  # broken EXIF says nothing; the pixels are still good
-        return 1
 
 
 def _span(low: float, high: float, size: int) -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""Below `images`: any pixel mode as RGB, and what the first bytes of a file tell of it."""
+"""Below `images`: any pixel mode as RGB, which way is up, and what the first bytes of a file tell of it."""
 
 from __future__ import annotations
 
@@ -44,6 +44,17 @@ _OTHERS: tuple[tuple[int, bytes, str], ...] = (
     (0, b"\x1f\x8b", "a gzip archive"),
 )
 
+# What each EXIF orientation asks a viewer to do.
+_TURNS = {
+    2: Pil.Transpose.FLIP_LEFT_RIGHT,
+    3: Pil.Transpose.ROTATE_180,
+    4: Pil.Transpose.FLIP_TOP_BOTTOM,
+    5: Pil.Transpose.TRANSPOSE,
+    6: Pil.Transpose.ROTATE_270,
+    7: Pil.Transpose.TRANSVERSE,
+    8: Pil.Transpose.ROTATE_90,
+}
+
 
 def to_rgb(image: Pil.Image) -> Pil.Image:
     """A loaded Pillow image of any mode as mode RGB."""
@@ -59,6 +70,14 @@ def to_rgb(image: Pil.Image) -> Pil.Image:
         white.paste(clear, mask=clear.getchannel("A"))
         return white
     return image if mode == "RGB" else image.convert("RGB")
+
+
+def turn_upright(image: Pil.Image) -> Pil.Transpose | None:
+    """What puts a loaded image upright, by its EXIF; None where it stands so, or where its EXIF is broken."""
+    try:
+        return _TURNS.get(int(image.getexif().get(0x0112, 1)))
+    except Exception:  # broken EXIF says nothing; the pixels are still good
+        return None
 
 
 def as_array(image: Pil.Image) -> NDArray[np.uint8]:

@@ -18,7 +18,7 @@ from dprnet.evaluate.seen import Seen
 from dprnet.evaluate.video_to_shop import Search
 from dprnet.gallery.decision import likeness
 from dprnet.pick import PickConfig, pick
-from dprnet.pipeline.indexing import coarse_label
+from dprnet.pipeline.categories import coarse_label
 
 NONE, SIMILAR, EXACT = 0, 1, 2
 NOTHING = -1  # the instance of a pick that shows no garment

@@ -15,21 +15,20 @@ from typing import Any
 import numpy as np
 
 from dprnet.core.bundle import Bundle
-from dprnet.core.classes import COARSE_CLASSES, SOURCES
 from dprnet.core.errors import BadCatalogue, BadGallery
 from dprnet.core.fetching import FetchLimits
-from dprnet.core.images import cut_out, jpeg_bytes, shrink
+from dprnet.core.images import jpeg_bytes, shrink
 from dprnet.core.progress import SILENT, Progress
-from dprnet.core.records import FloatArray, Frame, Image
+from dprnet.core.records import FloatArray, Image
 from dprnet.detect import Detector
 from dprnet.embed.embedder import Embedder
 from dprnet.gallery import Catalogue, Gallery, Item, Problem, is_server, shown
 from dprnet.gallery.remote import read_anywhere
 from dprnet.gallery.rows import metadata_json
+from dprnet.pipeline.categories import cut_to_category
 from dprnet.pipeline.photos import Photo, read_ahead
 from dprnet.report import safe_cell
 
-SURE = 0.5  # ours: a photo is cut only where the detector is more sure than not
 PHOTO_SIDE = 448  # ours: short side in pixels; twice what the embedder looks at, so that shrinking stays smooth
 THUMBNAIL_SIDE = 220  # ours: what a page shows beside a garment, some 8 kB
 PROBLEMS = "problems.csv"
@@ -200,7 +199,7 @@ class _Indexing:
     def _embed(self, photos: Sequence[tuple[Item, Image]]) -> FloatArray:
         images = [image for _, image in photos]
         if self.detector is not None:
-            images = _cut_to_category([item for item, _ in photos], images, self.detector)
+            images = cut_to_category([item for item, _ in photos], images, self.detector)
         return self.embedder(images)
 
 
@@ -238,35 +237,6 @@ def _to_retire(read: Catalogue, held: Mapping[str, object], retire: float | None
             reason="limit:retire",
         )
     return tuple(gone)
-
-
-def coarse_label(category: str) -> int | None:
-    """The coarse class of a shop's own word for a category, or None where we know no such word.
-
-    >>> coarse_label("Dress"), coarse_label("skirts"), coarse_label("jeans"), coarse_label("garden gnome")
-    (5, 4, 2, None)
-    """
-    word = category.strip().lower()
-    tables = {name.lower(): coarse for table in SOURCES.values() for name, coarse in table.items()}
-    for name in (word, word.removesuffix("s"), word.removesuffix("es")):
-        coarse = name if name in COARSE_CLASSES else tables.get(name)
-        if coarse in COARSE_CLASSES:
-            return COARSE_CLASSES.index(coarse)
-    return None
-
-
-def _cut_to_category(items: Sequence[Item], images: list[Image], detector: Detector) -> list[Image]:
-    """Each image cut to the garment of its item's category, where the detector is sure of one."""
-    labels = [coarse_label(item.category) for item in items]
-    frames = (Frame(image, number, 0.0) for number, image in enumerate(images))
-    cut: list[Image] = []
-    for image, label, found in zip(images, labels, detector(frames), strict=True):
-        of_its_class = found[(found.labels == label) & (found.scores >= SURE)] if label is not None else found[:0]
-        if len(of_its_class):
-            cut.append(cut_out(image, of_its_class.boxes_xyxy[int(np.argmax(of_its_class.scores))]))
-        else:
-            cut.append(image)
-    return cut
 
 
 def _write_problems(problems: Sequence[Problem], path: Path) -> None:

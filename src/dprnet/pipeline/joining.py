@@ -1,10 +1,21 @@
-"""Picks that no picking made: of detections alone, and of several videos side by side."""
+"""Picks that no picking made: of detections alone, and of several videos side by side; and their errors as one."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
+from dprnet.core.errors import DprnetError
 from dprnet.core.records import Detections, Picks
+
+
+def none_read(errors: Sequence[DprnetError]) -> DprnetError:
+    """The one error of videos none of which could be read."""
+    if len(errors) == 1:
+        return errors[0]
+    sentence = f"none could be read; {'; '.join(str(error) for error in errors[:3])}"
+    return type(errors[0])(f"{len(errors)} videos", sentence)
 
 
 def unpicked(found: Detections) -> Picks:

@@ -29,7 +29,7 @@ from dprnet.gallery import Gallery, matching_of
 from dprnet.pick import PickConfig, pick
 from dprnet.pipeline.crops import Cutter, lost_views
 from dprnet.pipeline.gathering import Gathering
-from dprnet.pipeline.joining import side_by_side, unpicked
+from dprnet.pipeline.joining import none_read, side_by_side, unpicked
 from dprnet.pipeline.matching import check_filter, matched
 from dprnet.report import Pictures, read_photos
 
@@ -225,13 +225,7 @@ class VideoToShop:
                 errors.append(error)
                 seen.append(_Seen(Source(str(path), "", 0, 0, 0.0, "failed", str(error)), path, Detections.empty()))
         if errors and len(errors) == len(paths):
-            raise (
-                errors[0]
-                if len(errors) == 1
-                else type(errors[0])(
-                    f"{len(errors)} videos", f"none could be read; {'; '.join(str(error) for error in errors[:3])}"
-                )
-            )
+            raise none_read(errors)
         return seen
 
     def _look(self, path: Path, file: Path, number: int, every: Every, watch: Stopwatch, progress: Progress) -> _Seen:
