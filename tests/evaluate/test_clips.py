@@ -58,6 +58,8 @@ def test_what_nobody_labelled_is_not_judged(seen):
     assert len(found["occlusion"][0]) == 0
     assert len(found["crop"][0]) == len(found["viewpoint"][0]) == (video.views >= 0).sum()
     assert np.isnan(balanced([replace(video, truth=unlabelled)])["occlusion"])
+    nobody = replace(video.truth, frontal=video.truth.frontal & False, turned=video.truth.frontal & False)
+    assert len(good_and_said([replace(video, truth=nobody)])["viewpoint"][0]) == 0
 
 
 def test_a_row_of_the_sheet_holds_the_best_view_of_one_garment(seen):

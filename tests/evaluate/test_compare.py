@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image as Pil
 
-from dprnet.core.errors import BadCatalogue
+from dprnet.core.errors import BadCatalogue, BadVideo
 from dprnet.core.records import Detections
 from dprnet.data.shopset import ShopSet
 from dprnet.evaluate import baselines
@@ -257,9 +257,14 @@ def test_a_longer_interval_is_part_of_the_finest(moving_square: Path, tmp_path: 
     for every in ("0.5s", "7f"):
         with open_video(moving_square, Every.parse(every)) as video:
             assert finest.at(every).frame_index.tolist() == [frame.index for frame in video]
-    (tmp_path / "videos" / "square.mp4").write_bytes(b"gone")
+    kept = next((tmp_path / "cache").rglob("square.npz"))
+    written = kept.stat().st_mtime_ns
     again = looks_of(shopset, "1f", cache=tmp_path / "cache")["square"]
     np.testing.assert_array_equal(again.time_s, finest.time_s)
+    assert kept.stat().st_mtime_ns == written
+    (tmp_path / "videos" / "square.mp4").write_bytes(b"another file of the same name")
+    with pytest.raises(BadVideo):
+        looks_of(shopset, "1f", cache=tmp_path / "cache")
 
 
 def test_seen_at_keeps_the_truth(seen: Callable[..., Seen]) -> None:

@@ -192,6 +192,9 @@ def test_detections_are_computed_once(shopset: ShopSet, seen: Callable[..., Seen
     assert asked[6:] == ["a"]
     see(shopset, detect, detector="d@1", every="0.5s")
     assert asked[7:] == ["a", "b"]
+    shopset.video_path("b").write_bytes(b"another video of the same name")
+    run()
+    assert asked[9:] == ["b"]
 
 
 def test_ignored_regions_are_neither_right_nor_wrong(shopset: ShopSet, seen: Callable[..., Seen]) -> None:

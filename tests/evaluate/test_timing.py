@@ -25,8 +25,9 @@ def test_where_the_ratio_is_passed() -> None:
 
 def test_both_methods_are_timed() -> None:
     settings = TimingSettings(
-        seconds=0.01, items=(20, 700), image_size=32, size=16, hidden=8, asymnet_batches=(1,), ours_batches=(1, 2)
-    )
+        seconds=0.01, items=(20, 700), image_size=32, size=16, hidden=8, asymnet_batches=(1,), ours_batches=(1, 2),
+        asymnet_blocks=(16, 64), ours_matched=(1, 4),
+    )  # fmt: skip
     found = measure_timing(settings)
     assert [one.items for one in found.matching] == [20, 700]
     assert found.asymnet_query.per_second > 0
@@ -35,3 +36,18 @@ def test_both_methods_are_timed() -> None:
     assert found.query_ratio == pytest.approx(found.ours_query.per_second / found.asymnet_query.per_second)
     assert all(one.asymnet_s > 1 / found.asymnet_query.per_second for one in found.matching)
     assert found.threads >= 1
+    assert all(one.asymnet_block in {16, 64} and one.ours_batch in {1, 4} for one in found.matching)
+
+
+def test_the_search_for_a_batch_ends_where_it_gets_slower() -> None:
+    tried: list[int] = []
+    rates = {1: 5.0, 2: 9.0, 4: 9.0, 8: 99.0}
+
+    def rate(work: object, batch: int, seconds: float, device: str) -> float:
+        tried.append(batch)
+        return rates[batch]
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(timing, "_rate", rate)
+        assert timing._best(lambda n: None, (1, 2, 4, 8), 1.0, "cpu") == timing.Rate(9.0, 2)
+    assert tried == [1, 2, 4]

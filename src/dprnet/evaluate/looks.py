@@ -57,16 +57,17 @@ def looks_of(
     found = {}
     for name in (progress or Silent()).track(shopset.videos, "reading times", len(shopset.videos)):
         path = folder / f"{name}.npz" if folder else None
-        arrays = load_arrays(path) if path else None
+        source = shopset.video_path(name)
+        arrays = load_arrays(path, of=source) if path else None
         if arrays is None:
-            with open_video(shopset.video_path(name), Every.parse(every), short_side=CLOCK_SIDE) as video:
+            with open_video(source, Every.parse(every), short_side=CLOCK_SIDE) as video:
                 pairs = [(frame.index, frame.time_s) for frame in video]
             arrays = {
                 "frame_index": np.array([index for index, _ in pairs], np.int64),
                 "time_s": np.array([time for _, time in pairs], np.float64),
             }
             if path:
-                save_arrays(path, arrays)
+                save_arrays(path, arrays, of=source)
         found[name] = Looks(arrays["frame_index"], arrays["time_s"])
     return found
 

@@ -81,7 +81,7 @@ def good_and_said(seen: Sequence[Seen]) -> dict[str, tuple[IntArray, IntArray]]:
         rows = np.flatnonzero(video.views >= 0)
         views, truth = video.views[rows], video.truth
         true = (truth.frontal[views], truth.occluded[views] < COVERED, truth.cut_off[views] <= CUT_OFF)
-        known = (truth.frontal[views] >= 0, np.isfinite(truth.occluded[views]), np.isfinite(truth.cut_off[views]))
+        known = (truth.viewpoint_known[views], np.isfinite(truth.occluded[views]), np.isfinite(truth.cut_off[views]))
         for column, name in enumerate(QUALITIES):
             good[name].append(true[column][known[column]].astype(np.int64))
             said[name].append((video.detections.quality[rows[known[column]], column] > 0.5).astype(np.int64))
@@ -104,7 +104,7 @@ def _crops(path: Path, video: Seen, rows: IntArray) -> list[Image]:
 def _text(video: Seen, row: int) -> str:
     found, truth, view = video.detections, video.truth, int(video.views[row])
     true = (
-        "frontal" if truth.frontal[view] else "turned",
+        ("frontal" if truth.frontal[view] else "turned") if truth.viewpoint_known[view] else "not known",
         _share(truth.occluded[view], "covered"),
         _share(truth.cut_off[view], "cut off"),
     )

@@ -1,32 +1,28 @@
 """What the detector saw of every video of a set, with its truth: computed once, kept on disk, used by all evaluations.
 
 The cache is one npz a video, in a folder named by a hash of set, detector and interval; a changed set, detector or
-interval is another folder, and an interrupted run goes on where it stopped.
+interval is another folder, a video that was exchanged is looked at again, and an interrupted run goes on where it
+stopped.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import logging
-import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from dprnet.core.bundle import Bundle
 from dprnet.core.progress import Progress, Silent
 from dprnet.core.records import BoolArray, Detections, IntArray
 from dprnet.data.shopset import ShopSet
+from dprnet.evaluate.kept import keyed_folder, load_arrays, save_arrays
 from dprnet.evaluate.truth import VideoTruth, video_truths
 
 if TYPE_CHECKING:
     from dprnet.detect import Detector
-
-log = logging.getLogger(__name__)
 
 Detect = Callable[[Path], Detections]
 """A video file -> all its detections (frames put one after another)."""
@@ -68,22 +64,19 @@ def see(
         cache: folder of kept detections, or None to keep nothing.
         progress: shows how many videos are done.
     """
-    folder = None
-    if cache is not None:
-        key = json.dumps({"set": shopset.id, "detector": detector, "every": every}, sort_keys=True)
-        folder = cache / hashlib.sha256(key.encode()).hexdigest()[:16]
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "key.json").write_text(key + "\n", encoding="utf-8")
+    key = {"set": shopset.id, "detector": detector, "every": every}
+    folder = keyed_folder(cache, "seen", key) if cache is not None else None
     found = []
     truths = video_truths(shopset)
     for truth in (progress or Silent()).track(truths, "detecting", len(truths)):
         path = shopset.video_path(truth.name)
         kept = folder / f"{truth.name}.npz" if folder else None
-        detections = _load(kept) if kept else None
+        detections = _load(kept, path) if kept else None
         if detections is None:
             detections = detect(path)
             if kept:
-                _save(detections, kept)
+                columns = {one.name: getattr(detections, one.name) for one in fields(Detections)}
+                save_arrays(kept, columns, of=path)
         found.append(match(detections, truth))
     return found
 
@@ -106,19 +99,9 @@ def detector_identity(bundle: Bundle) -> str:
     return f"{bundle.name}@{digest[:12]}"
 
 
-def _save(detections: Detections, path: Path) -> None:
-    partial = path.with_suffix(".partial")
-    with partial.open("wb") as file:
-        np.savez_compressed(file, **{f.name: getattr(detections, f.name) for f in fields(Detections)})
-    partial.replace(path)
-
-
-def _load(path: Path) -> Detections | None:
-    if not path.is_file():
+def _load(path: Path, video: Path) -> Detections | None:
+    arrays = load_arrays(path, of=video)
+    names = {one.name for one in fields(Detections)}
+    if arrays is None or arrays.keys() != names:
         return None
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-            return Detections(**{f.name: arrays[f.name] for f in fields(Detections)})
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        log.warning("%s is damaged (%s); the video is detected again", path, type(error).__name__)
-        return None
+    return Detections(**arrays)

@@ -3,7 +3,8 @@
 Two readings, one run. (a) Feature construction alone: AsymNet's image network is a VGG-16 of its own (the form public
 code uses; random weights do for speed) followed by its LSTM over eight frames; ours a ResNet-50 on one picked view.
 (b) With matching: AsymNet runs its similarity network on every pair of instance and item, ours a product of vectors.
-Both sides use the best batch of those tried; AsymNet's gallery part and frame part are computed once, not per pair.
+Both sides use the best batch found, of construction and of matching: batches grow until one is slower than the last.
+AsymNet's gallery part and frame part are computed once, not per pair.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from pydantic import Field
 from torch import nn
 
 from dprnet.core.config import Settings
-from dprnet.evaluate.asymnet import BLOCK, AsymNet, AsymNetConfig
+from dprnet.evaluate.asymnet import AsymNet, AsymNetConfig
 
 PUBLISHED = {"AsymNet": (0.625, 200.0), "DPRNet": (850.0, 850.0)}
 """Query instances/s and gallery images/s (paper, Table 3)."""
@@ -34,6 +35,8 @@ class TimingSettings(Settings):
     hidden: int = Field(1024, ge=1)  # AsymNet: of its LSTM and its leaves
     asymnet_batches: tuple[int, ...] = (1, 2, 4, 8)  # ours
     ours_batches: tuple[int, ...] = (1, 8, 32)  # ours
+    asymnet_blocks: tuple[int, ...] = (64, 256, 1024)  # ours: items that an instance is compared with at once
+    ours_matched: tuple[int, ...] = (1, 16, 64)  # ours: instances that share one product of matrices
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +55,10 @@ class Matching:
     asymnet_s: float
     """Seconds a query instance."""
     ours_s: float
+    asymnet_block: int = 0
+    """Items compared at once; 0 where nobody said."""
+    ours_batch: int = 0
+    """Instances matched at once, likewise."""
 
     @property
     def ratio(self) -> float:
@@ -101,13 +108,9 @@ def measure_timing(settings: TimingSettings, *, device: str = "cpu") -> Timing:
             device,
         )
         ours = _best(lambda n: resnet(torch.rand(n, *image, device=device)), settings.ours_batches, seconds, device)
+        block = _best_block(asymnet, settings, device)
         matching = tuple(
-            Matching(
-                items,
-                1 / asymnet_query.per_second + _asymnet_match(asymnet, items, settings, device),
-                1 / ours.per_second + _our_match(items, settings, device),
-            )
-            for items in settings.items
+            _matching(asymnet, asymnet_query, ours, items, block, settings, device) for items in settings.items
         )
     # One network, one image either way: a query and a photo cost the same.
     return Timing(
@@ -132,34 +135,64 @@ def passing(matching: tuple[Matching, ...], ratio: float = PUBLISHED_RATIO) -> f
     return None if gain <= 0 else first.items + (ratio * first.ours_s - first.asymnet_s) / gain
 
 
-def _asymnet_match(network: AsymNet, items: int, settings: TimingSettings, device: str) -> float:
+def _matching(
+    network: AsymNet, theirs: Rate, ours: Rate, items: int, block: int, settings: TimingSettings, device: str
+) -> Matching:
+    mine = _our_match(items, settings, device)
+    return Matching(
+        items,
+        1 / theirs.per_second + _asymnet_match(network, items, block, settings, device),
+        1 / ours.per_second + 1 / mine.per_second,
+        block,
+        mine.batch,
+    )
+
+
+def _best_block(network: AsymNet, settings: TimingSettings, device: str) -> int:
+    """How many items an instance is best compared with at once: the most pairs a second."""
+    of_frames = network.frame_part(torch.rand(1, network.config.frames, settings.size, device=device))
+    part = torch.rand(max(settings.asymnet_blocks), settings.hidden, device=device)
+    return _best(
+        lambda n: network.mixed(*network.leaves(of_frames, part[:n])), settings.asymnet_blocks, settings.seconds, device
+    ).batch
+
+
+def _asymnet_match(network: AsymNet, items: int, block: int, settings: TimingSettings, device: str) -> float:
     """Seconds to compare one instance with every item; the items' parts lie ready."""
     of_frames = network.frame_part(torch.rand(1, network.config.frames, settings.size, device=device))
-    part = torch.rand(min(items, BLOCK), settings.hidden, device=device)
+    part = torch.rand(min(items, block), settings.hidden, device=device)
 
     def match(_: int) -> None:
-        for start in range(0, items, BLOCK):
-            network.mixed(*network.leaves(of_frames, part[: min(BLOCK, items - start)]))
+        for start in range(0, items, block):
+            network.mixed(*network.leaves(of_frames, part[: min(block, items - start)]))
 
-    return 1 / _rate(match, 1, settings.seconds, device)
+    return 1 / _rate(match, 1, settings.seconds, device, warm=False)  # the search for the block has warmed it up
 
 
-def _our_match(items: int, settings: TimingSettings, device: str) -> float:
+def _our_match(items: int, settings: TimingSettings, device: str) -> Rate:
     gallery = torch.rand(items, settings.size, device=device)
-    batch = 64  # of queries; each then costs a share of one product of matrices
-    asked = torch.rand(batch, settings.size, device=device)
-    return 1 / _rate(lambda _: torch.topk(asked @ gallery.T, min(50, items)), batch, settings.seconds, device)
+    asked = torch.rand(max(settings.ours_matched), settings.size, device=device)
+    return _best(
+        lambda n: torch.topk(asked[:n] @ gallery.T, min(50, items)), settings.ours_matched, settings.seconds, device
+    )
 
 
 def _best(work: Callable[[int], object], batches: tuple[int, ...], seconds: float, device: str) -> Rate:
-    rates = [Rate(_rate(work, batch, seconds, device), batch) for batch in batches]
-    return max(rates, key=lambda rate: rate.per_second)
+    """The fastest batch; the search ends at the first that is slower than the one before it."""
+    best = Rate(_rate(work, batches[0], seconds, device), batches[0])
+    for batch in batches[1:]:
+        rate = _rate(work, batch, seconds, device)
+        if rate <= best.per_second:
+            return best
+        best = Rate(rate, batch)
+    return best
 
 
-def _rate(work: Callable[[int], object], batch: int, seconds: float, device: str) -> float:
-    """How many a second, after one call to warm up."""
-    work(batch)
-    _finish(device)
+def _rate(work: Callable[[int], object], batch: int, seconds: float, device: str, *, warm: bool = True) -> float:
+    """How many a second, after one call to warm up unless that was done before."""
+    if warm:
+        work(batch)
+        _finish(device)
     started, done = time.perf_counter(), 0
     while (spent := time.perf_counter() - started) < seconds or not done:
         work(batch)

@@ -38,12 +38,22 @@ class VideoTruth:
     """Covered fraction; of a view with a class alone the middle of the class; NaN where nobody said."""
     cut_off: FloatArray
     """Fraction outside the frame, likewise."""
+    turned: BoolArray | None = None
+    """Labelled as seen from the side or the back; None: all that are not frontal. Others nobody labelled."""
     items: Mapping[int, str | None] = field(default_factory=dict)
     """The catalogue item of each instance, or None where the shop has none."""
     also: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
     """Further items that are as right (the same garment under other ids); ``also`` in an instance's attributes."""
     ignored_frame: IntArray = field(default_factory=lambda: np.zeros(0, np.int64))
     ignored_xyxy: FloatArray = field(default_factory=lambda: np.zeros((0, 4), np.float32))
+
+    @cached_property
+    def viewpoint_known(self) -> BoolArray:
+        """(M,) somebody said from which side it is seen."""
+        if self.turned is None:
+            return np.ones(len(self.frontal), bool)
+        known: BoolArray = self.frontal | self.turned
+        return known
 
     @cached_property
     def quality(self) -> Values:
@@ -124,6 +134,7 @@ def video_truths(shopset: ShopSet, names: tuple[str, ...] | None = None) -> list
                 frontal=columns["frontal"][rows].astype(bool),
                 occluded=_fraction(columns["occluded"][rows], columns["occlusion"][rows], OCCLUDED_OF),
                 cut_off=_fraction(columns["cut_off"][rows], columns["crop"][rows], CUT_OFF_OF),
+                turned=columns["viewpoint"][rows] > 0,
                 items=items[name],
                 also=also[name],
                 ignored_frame=ignored["frame_index"].to_numpy()[places].astype(np.int64),

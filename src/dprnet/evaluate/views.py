@@ -15,7 +15,7 @@ import numpy as np
 from dprnet.core.images import cut_out
 from dprnet.core.records import FloatArray, Image, IntArray
 from dprnet.data.shopset import ShopSet
-from dprnet.evaluate.kept import keyed_folder, load_arrays, save_arrays
+from dprnet.evaluate.kept import Arrays, keyed_folder, load_arrays, save_arrays
 
 WHOLE_FRAME = np.array([0, 0, 1e6, 1e6], np.float32)  # cut_out clips it to the image
 
@@ -82,18 +82,24 @@ class ViewVectors:
 
     def _of(self, video: str) -> dict[bytes, FloatArray]:
         if video not in self._known:
-            kept = load_arrays(self._folder / f"{video}.npz") if self._folder else None
+            kept = self._kept(video)
             self._known[video] = (
                 dict(zip((key.tobytes() for key in kept["keys"]), kept["vectors"], strict=True)) if kept else {}
             )
         return self._known[video]
+
+    def _kept(self, video: str) -> Arrays | None:
+        if self._folder is None:
+            return None
+        return load_arrays(self._folder / f"{video}.npz", of=self._shopset.video_path(video))
 
     def _keep(self, video: str) -> None:
         if self._folder is None:
             return
         known = self._known[video]
         keys = np.frombuffer(b"".join(known), np.float32).reshape(-1, 5)
-        save_arrays(self._folder / f"{video}.npz", {"keys": keys, "vectors": np.stack(list(known.values()))})
+        arrays = {"keys": keys, "vectors": np.stack(list(known.values()))}
+        save_arrays(self._folder / f"{video}.npz", arrays, of=self._shopset.video_path(video))
 
 
 def _keys(frame_index: IntArray, boxes_xyxy: FloatArray) -> list[bytes]:
