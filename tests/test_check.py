@@ -7,9 +7,10 @@ import shutil
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from dprnet.check import check
-from dprnet.core.errors import DprnetError
+from dprnet.core.errors import BadImage, DprnetError
 from dprnet.data.coco import write_coco
 from dprnet.data.deepfashion2 import DeepFashion2
 
@@ -46,6 +47,17 @@ def test_other_json_is_no_data_set(tmp_path: Path):
         (tmp_path / "x.json").write_text(text)
         with pytest.raises(DprnetError):
             check(tmp_path / "x.json")
+
+
+def test_a_photo_is_known_by_its_content(tmp_path: Path):
+    frames = [Image.new("RGB", (40, 24), colour) for colour in ("red", "blue")]
+    frames[0].save(tmp_path / "look.bin", "GIF", save_all=True, append_images=frames[1:])
+    found = check(tmp_path / "look.bin")
+    assert (found.kind, found.told) == ("photo", "GIF, 40x24 pixels, of which only the first frame is read")
+    frames[0].save(tmp_path / "half.jpg")
+    (tmp_path / "half.jpg").write_bytes((tmp_path / "half.jpg").read_bytes()[:200])
+    with pytest.raises(BadImage, match=r"half\.jpg"):
+        check(tmp_path / "half.jpg")
 
 
 @pytest.mark.data

@@ -22,14 +22,15 @@ class Checked:
     """What was found."""
 
     kind: str
-    """video, catalogue, data set, recipe, bundle, gallery or report."""
+    """video, photo, catalogue, data set, recipe, bundle, gallery or report."""
     told: str
     """Its size in a few words."""
     problems: tuple[str, ...] = ()
 
 
 def check(path: Path | str) -> Checked:
-    """Look at a path as whatever it seems to be: by the files in a folder, by the ending of a file's name.
+    """Look at a path as whatever it seems to be: by the files in a folder, by the ending of a file's name, by what a
+    photo begins with.
 
     Raises:
         DprnetError: it cannot be used at all.
@@ -41,7 +42,23 @@ def check(path: Path | str) -> Checked:
         reader = next((reader for name, reader in _FOLDERS.items() if (path / name).exists()), _catalogue)
         return reader(path)
     by_suffix = {".toml": _recipe, ".json": _json} | dict.fromkeys(TABLES, _catalogue)
-    return by_suffix.get(path.suffix.lower(), _video)(path)
+    return by_suffix.get(path.suffix.lower(), _photo_or_video)(path)
+
+
+def _photo_or_video(path: Path) -> Checked:
+    from dprnet.core.images import looks_readable, read_image
+
+    try:
+        with path.open("rb") as file:
+            photo = looks_readable(file.read(32))
+    except OSError:
+        photo = False  # the reader of videos says why
+    if not photo:
+        return _video(path)
+    read = read_image(path)
+    height, width = read.image.shape[:2]
+    more = ", of which only the first frame is read" if read.animated else ""
+    return Checked("photo", f"{read.format}, {width}x{height} pixels{more}")
 
 
 def _video(path: Path) -> Checked:

@@ -10,7 +10,8 @@ import typer
 
 def check(
     paths: Annotated[
-        list[Path], typer.Argument(metavar="PATH...", help="Video, catalogue, data set, recipe, bundle or gallery.")
+        list[Path],
+        typer.Argument(metavar="PATH...", help="Video, photo, catalogue, data set, recipe, bundle or gallery."),
     ],
 ) -> int:
     """Say what a file or folder is and whether it can be used."""
