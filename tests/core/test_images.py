@@ -159,6 +159,27 @@ def test_cmyk_with_and_without_a_profile() -> None:
         assert read_image(encoded(cyan, "TIFF", icc_profile=profile)).image[4, 4, 0] < 60
 
 
+def cmyk_profile() -> bytes:
+    """An ICC profile of a printer whose cyan ink is red, and whose other inks are white."""
+    red, white = (135, 208, 195), (255, 128, 128)  # L*, a*, b* in 8 bits
+    identity = struct.pack(">9i", *(int(row == column) << 16 for row in range(3) for column in range(3)))
+    cells = b"".join(bytes(red if corner >= 8 else white) for corner in range(16))  # the first ink counts 8
+    table = b"mft1" + bytes(4) + bytes((4, 3, 2, 0)) + identity + bytes(range(256)) * 4 + cells + bytes(range(256)) * 3
+    head = struct.pack(">I4sI4s4s4s", 128 + 16 + len(table), b"", 0x02400000, b"prtr", b"CMYK", b"Lab ")
+    head += bytes(12) + b"acsp" + bytes(28) + struct.pack(">III", 0xF6D6, 0x10000, 0xD32D)
+    return head.ljust(128, b"\0") + struct.pack(">I4sII", 1, b"A2B0", 144, len(table)) + table
+
+
+@pytest.mark.parametrize("kind", ["TIFF", "JPEG"])
+def test_cmyk_goes_by_its_own_profile(kind: str) -> None:
+    inks = Pil.new("CMYK", (16, 8), (255, 0, 0, 0))
+    inks.paste((0, 0, 255, 0), (8, 0, 16, 8))
+    pixels = read_image(encoded(inks, kind, icc_profile=cmyk_profile())).image
+    red, green, blue = pixels[4, 2].tolist()
+    assert red > 60 + max(green, blue), "plainly converted it would be cyan"
+    assert pixels[4, 13].min() > 230
+
+
 def test_lab_is_converted() -> None:
     lab = Pil.merge("LAB", [Pil.new("L", (4, 4), value) for value in (255, 128, 128)])
     assert read_image(encoded(lab, "TIFF")).image.min() > 250
@@ -188,6 +209,7 @@ FOREIGN = {
     "PSD": b"8BPS\0\1" + bytes(40),
     "PDF": b"%PDF-1.7\n" + bytes(40),
     "ICO": encoded(Pil.new("RGB", (16, 16)), "ICO"),
+    "ICNS": b"icns" + struct.pack(">I4sI", 2**31 - 1, b"ic10", 2**31 - 9) + bytes(40),
     "MP4": b"\0\0\0\x18ftypisom" + bytes(40),
     "zip": b"PK\3\4" + bytes(40),
 }

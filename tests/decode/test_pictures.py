@@ -10,7 +10,7 @@ import av
 import numpy as np
 import pytest
 
-from dprnet.decode import decode_in_process, frames_at, open_video
+from dprnet.decode import DecodeLimits, decode_in_process, frames_at, open_video
 
 ONE = 1 << 16
 # Name -> (a, b, c, d) of the display matrix, and what it does to the stored picture.
@@ -99,6 +99,19 @@ def test_deep_pictures_become_8_bit_and_are_flagged(asked: dict[str, Any], hdr: 
     assert decoding.progress.hdr is hdr
     grey = frames[0].image[40:, :].reshape(-1, 3)
     assert np.abs(np.median(grey, axis=0) - 90).max() <= 6, "neither black nor overflowing"
+
+
+@pytest.mark.data
+@pytest.mark.parametrize("name", ["mp4/dolbyVision-hdr.MOV", "mkv/sample_av1.mkv"])
+def test_deep_pictures_of_others_are_neither_black_nor_overflowing(name: str, data_root: Path) -> None:
+    path = data_root / "badinput/androidx-media/libraries/test_data/src/test/assets/media" / name
+    with open_video(path, "0.5s", short_side=120, limits=DecodeLimits(max_silence_s=600)) as video:
+        frames = list(video)
+        assert video.record().hdr
+    for frame in frames:
+        assert 25 < frame.image.mean() < 230
+        assert frame.image.std() > 15
+        assert (frame.image == 255).mean() < 0.2
 
 
 def test_a_size_change_on_the_way(films: Any, number: Any) -> None:

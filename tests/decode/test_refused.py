@@ -186,6 +186,52 @@ def test_a_cover_picture_is_no_video(films: Any) -> None:
     assert (error.reason, "cover picture" in str(error)) == ("no_video_stream", True)
 
 
+def matroska(*kinds: int) -> bytes:
+    """A Matroska file by hand: one track of each kind (0x11 is subtitles), with a word in the first."""
+
+    def element(name: str, body: bytes) -> bytes:
+        return bytes.fromhex(name) + b"\x01" + len(body).to_bytes(7, "big") + body
+
+    def track(number: int, kind: int) -> bytes:
+        named = element("d7", bytes((number,))) + element("73c5", bytes((number,)))
+        return element("ae", named + element("83", bytes((kind,))) + element("86", b"S_TEXT/UTF8"))
+
+    head = element("4286", b"\1") + element("42f7", b"\1") + element("42f2", b"\4") + element("42f3", b"\x08")
+    head += element("4282", b"matroska") + element("4287", b"\4") + element("4285", b"\2")
+    info = element("1549a966", element("2ad7b1", (1_000_000).to_bytes(4, "big")))
+    tracks = element("1654ae6b", b"".join(track(number, kind) for number, kind in enumerate(kinds, 1)))
+    word = element("a0", element("a1", b"\x81\0\0\0Hello") + element("9b", b"\3\xe8"))
+    return element("1a45dfa3", head) + element(
+        "18538067", info + tracks + element("1f43b675", element("e7", b"\0") + word)
+    )
+
+
+def test_subtitles_only(tmp_path: Path) -> None:
+    (tmp_path / "words.mkv").write_bytes(matroska(0x11))
+    error = refusal(tmp_path / "words.mkv")
+    assert (error.reason, "1 subtitle" in str(error)) == ("no_video_stream", True)
+
+
+def test_too_many_streams(tmp_path: Path) -> None:
+    (tmp_path / "words.mkv").write_bytes(matroska(*[0x11] * 101))
+    error = refusal(tmp_path / "words.mkv")
+    assert (error.reason, "101 streams" in str(error)) == ("limit:streams", True)
+
+
+def test_an_encrypted_video(films: Any) -> None:
+    keys = {"encryption_key": "76a6c65c5ea762046bd749a2e632ccbb", "encryption_kid": "a7e61c373e219033c21091fa607bf3b8"}
+    path = films.make(container_options={"encryption_scheme": "cenc-aes-ctr", **keys})
+    error = refusal(path)
+    assert (error.reason, "DRM" in str(error)) == ("encrypted", True)
+
+
+@pytest.mark.data
+def test_encrypted_videos_of_others(data_root: Path) -> None:
+    media = data_root / "badinput/androidx-media/libraries/test_data/src/test/assets/media/mkv"
+    files = sorted(media.glob("subsample_encrypted_*.webm"))
+    assert [refusal(path).reason for path in files] == ["encrypted", "encrypted"]
+
+
 def test_a_video_without_a_frame(films: Any) -> None:
     path = films.path("mkv")
     with av.open(str(path), "w") as container:
