@@ -13,7 +13,7 @@ pytest.importorskip("lightning", reason="training needs the extra 'train'")
 from PIL import Image as PillowImage
 from PIL import ImageDraw
 
-from dprnet.core.bundle import save_pretrained
+from dprnet.core.bundle import Bundle, save_pretrained
 from dprnet.core.config import load_recipe
 from dprnet.core.errors import BadBundle, BadRecipe, MissingFile
 from dprnet.core.records import Truth
@@ -235,6 +235,65 @@ def test_recipes_are_sound(name, request):
         filters = {branch: network.boxes.heads[branch].fc.in_features for branch in ("viewpoint", "occlusion", "crop")}
         assert set(filters.values()) == {1024}
         assert weights > 90e6
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("devices", [1, 2])
+def test_from_the_command_line_on_several_devices_through_a_kill(recipe, tmp_path, devices):
+    """A step's images are shared out, one process writes, and a run that was killed ends as if it had not been."""
+    import os
+    import signal
+    import subprocess
+    import sys
+    import time
+
+    toml = tmp_path / "recipe.toml"
+    toml.write_text(as_toml(recipe.model_copy(update={"steps": 12, "devices": devices, "checkpoint_every": 1})))
+
+    def command(run):
+        verb = [
+            "train",
+            "detector",
+            str(toml),
+            "--out",
+            str(tmp_path / run),
+            "--bundle",
+            str(tmp_path / f"{run}-bundle"),
+        ]
+        return [sys.executable, "-m", "dprnet", *verb]
+
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    subprocess.run(command("whole"), env=environment, check=True, capture_output=True, timeout=280)
+    with subprocess.Popen(command("killed"), env=environment, start_new_session=True) as process:
+        checkpoint = tmp_path / "killed" / "checkpoint.safetensors"
+        while not checkpoint.is_file():
+            assert process.poll() is None, "ended before its first checkpoint"
+            time.sleep(0.01)
+        os.killpg(process.pid, signal.SIGKILL)
+    assert 1 <= read_checkpoint(checkpoint)[1] < 12
+    subprocess.run(command("killed"), env=environment, check=True, capture_output=True, timeout=280)
+    states = [read_checkpoint(tmp_path / run / "checkpoint.safetensors") for run in ("whole", "killed")]
+    assert [step for _, step in states] == [12, 12]
+    assert [name for name, value in states[0][0].items() if not torch.equal(value, states[1][0][name])] == []
+    for run in ("whole", "killed"):
+        rows = list(csv.DictReader((tmp_path / run / "log.csv").read_text().splitlines()))
+        assert [int(row["step"]) for row in rows] == list(range(1, 13))
+        assert Detector.from_bundle(Bundle.from_pretrained(tmp_path / f"{run}-bundle")).config.instances == 0
+
+
+def as_toml(recipe):
+    """The settings that differ from their defaults, as a recipe file."""
+    import json
+
+    def lines(values, name=""):
+        tables = {key: value for key, value in values.items() if isinstance(value, dict)}
+        plain = [f"{key} = {json.dumps(value)}" for key, value in values.items() if key not in tables and key != "data"]
+        inner = [line for key, table in tables.items() for line in lines(table, f"{name}.{key}" if name else key)]
+        return [*([f"[{name}]"] if name else []), *plain, *inner]
+
+    values = recipe.model_dump(mode="json", exclude_defaults=True)
+    sources = [line for source in values["data"] for line in lines(source, "[data]")]
+    return "\n".join([*lines(values), *sources]) + "\n"
 
 
 @pytest.mark.slow
