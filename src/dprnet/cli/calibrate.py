@@ -1,4 +1,4 @@
-"""``dprnet calibrate picking|shares|matching``."""
+"""``dprnet calibrate proposals|picking|shares|matching``."""
 
 from __future__ import annotations
 
@@ -26,20 +26,48 @@ def picking(
         list[str] | None, typer.Option("--either", help="Two classes one garment may be seen as: top,outerwear.")
     ] = None,
     table: Annotated[Path | None, typer.Option("--table", help="File (CSV) for what other values would give.")] = None,
+    plot: Annotated[Path | None, typer.Option("--plot", help="The same as a picture (PNG, SVG or PDF).")] = None,
     cache: CacheOption = None,
     device: DeviceOption = "cpu",
 ) -> None:
     """Fit the three limits, the cut distance and the rest of picking on the videos of a validation set."""
     from dprnet.core.progress import on_stderr
+    from dprnet.evaluate.calibrate import plot_tradeoff
     from dprnet.evaluate.measure import calibrate_bundle
 
     done = calibrate_bundle(
         bundle, data, every=every, device=device, either=either or (), cache=cache, progress=on_stderr()
     )
+    for path in filter(None, (table, plot)):
+        path.parent.mkdir(parents=True, exist_ok=True)
     if table is not None:
-        table.parent.mkdir(parents=True, exist_ok=True)
         done.write_table(table)
+    if plot is not None:
+        plot_tradeoff(done, plot)
     typer.echo(done.config.model_dump_json())
+
+
+@app.command()
+def proposals(
+    data: DataArgument,
+    bundle: Annotated[Path, typer.Option("--bundle", help="Folder of the bundle to store it in.")],
+    photos: Annotated[
+        Path | None, typer.Option("--photos", help="Folder of real data: its validation street photos count too.")
+    ] = None,
+    table: Annotated[Path | None, typer.Option("--table", help="File (CSV) for all numbers tried.")] = None,
+    plot: Annotated[Path | None, typer.Option("--plot", help="The same as a picture (PNG, SVG or PDF).")] = None,
+    device: DeviceOption = "cpu",
+) -> None:
+    """Fit how many boxes the detector's first stage hands on: the fewest that cost no precision; before picking."""
+    from dprnet.core.progress import on_stderr
+    from dprnet.evaluate.measure import calibrate_proposals
+
+    done = calibrate_proposals(bundle, data, photos, device=device, progress=on_stderr())
+    if table is not None:
+        done.write_table(table)
+    if plot is not None:
+        done.plot(plot)
+    typer.echo(f"{done.kept} proposals")
 
 
 @app.command()

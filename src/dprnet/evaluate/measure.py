@@ -35,6 +35,7 @@ from dprnet.evaluate.detection.instances import (
     instance_branch,
     showing,
 )
+from dprnet.evaluate.detection.proposals import Measure, ProposalFit, fit_proposals, save_proposals
 from dprnet.evaluate.detection.videos import evaluate_videos
 from dprnet.evaluate.floors import WEIGHTS, Floor
 from dprnet.evaluate.matching import evaluate_matching, remembered
@@ -201,6 +202,8 @@ def calibrate_bundle(
 ) -> Calibration:
     """Fit the settings of picking on the videos of a validation set and store them in the bundle of a folder.
 
+    What the detector hands on is fitted before, by :func:`calibrate_proposals`.
+
     Args:
         either: pairs of classes that one garment may be seen as, such as ``"top,outerwear"``; taken as given.
 
@@ -215,6 +218,28 @@ def calibrate_bundle(
         seen, base=base, set_id=shopset.id, detector=detector_identity(bundle), every=every, progress=progress
     )
     save_picking(bundle.folder, done)
+    return done
+
+
+def calibrate_proposals(
+    folder: Path, data: Path, photos: Path | None = None, *, device: str = "cpu", progress: Progress = SILENT
+) -> ProposalFit:
+    """Fit how many boxes the detector's first stage hands on, and store that in the bundle of a folder.
+
+    Args:
+        folder: of the bundle.
+        data: validation set; its videos are looked at once a second.
+        photos: folder of the real data; the validation photos of ``ccp`` count as much as the set.
+        device: where the detector runs.
+        progress: shows the numbers done.
+    """
+    bundle, shopset = Bundle.from_pretrained(folder), ShopSet.open(data)
+    measures: dict[str, Measure] = {shopset.id: lambda detector: evaluate_videos(detector, shopset).ap50}
+    if photos is not None:
+        street = ccp.labelled_images(photos, "validation")
+        measures["ccp"] = lambda detector: evaluate_detection(detector, street, bootstrap=1).ap50
+    done = fit_proposals(bundle, measures, device=device, progress=progress)
+    save_proposals(bundle.folder, done)
     return done
 
 
