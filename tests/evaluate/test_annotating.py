@@ -11,7 +11,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dprnet.cli import run
@@ -19,9 +19,10 @@ from dprnet.core.bundle import Bundle
 from dprnet.core.errors import BadDataset, MissingFile
 from dprnet.data.annotation import Mark, MarkedFrame, Task, from_coco, read_task, to_coco, write_task
 from dprnet.data.label_studio import from_label_studio, label_config, to_label_studio
-from dprnet.data.shopset import ShopSet, check
+from dprnet.data.shopset import ShopSet, ShopSetWriter, check
 from dprnet.evaluate.annotated import import_marks
 from dprnet.evaluate.annotating import FILES, export_set, export_videos
+from dprnet.evaluate.truth import video_truth
 
 FRAMES = (
     MarkedFrame("frames/a__000000.jpg", "a", 0, 0.0, 200, 100, (
@@ -83,6 +84,7 @@ def test_the_labelling_page_offers_what_is_exchanged() -> None:
 corner = st.floats(0, 90, allow_nan=False)
 
 
+@settings(deadline=None)  # a busy machine is no fault
 @given(st.lists(st.tuples(corner, corner, st.floats(2, 100), st.floats(2, 9), st.integers(0, 5), st.integers(0, 99))))
 def test_any_marks_survive_both_formats(rows: list[tuple[float, float, float, float, int, int]]) -> None:
     marks = tuple(Mark((x, y, x + width, y + height), label, number) for x, y, width, height, label, number in rows)
@@ -197,8 +199,36 @@ def test_from_a_video_to_a_set(exported: Path, tmp_path: Path, small_catalogue: 
     back = import_marks(again / FILES["coco"], again, tmp_path / "copy", catalogue=small_catalogue)
     unknown = ["occluded", "cut_off"]  # not a number, which equals nothing
     assert back.shopset.frames.drop_columns(unknown).equals(done.shopset.frames.drop_columns(unknown))
+    assert back.shopset.ignored.equals(done.shopset.ignored)  # of a frame that shows nothing else
     with pytest.raises(BadDataset, match="not empty"):
         import_marks(fixed, exported, tmp_path / "set", catalogue=small_catalogue)
+
+
+def test_several_right_items_and_a_class_nobody_labelled_come_back(
+    moving_square: Path, small_catalogue: Path, tmp_path: Path
+) -> None:
+    writer = ShopSetWriter(tmp_path / "set", {"name": "as MovingFashion", "split": "test"})
+    writer.add_video("a").write_bytes(moving_square.read_bytes())
+    for number, also in ((4, ["blue"]), (5, [])):
+        writer.add_instance("a", number, -1, "red", attributes={"also": also})
+        writer.add_view("a", 0, number, (10 * number, 10, 10 * number + 9, 90))
+    made = writer.finish()
+    export_set(made, tmp_path / "task", every=1)
+    (task,) = json.loads((tmp_path / "task" / FILES["label-studio"]).read_text(encoding="utf-8"))
+    task["annotations"] = [{"result": task["predictions"][0]["result"]}]
+    (tmp_path / "fixed.json").write_text(json.dumps([task]), encoding="utf-8")
+    coco = tmp_path / "task" / FILES["coco"]
+    for form, fixed in (("coco", coco), ("label-studio", tmp_path / "fixed.json")):
+        back = import_marks(fixed, tmp_path / "task", tmp_path / form, catalogue=small_catalogue).shopset
+        assert check(back.folder) == []
+        truth = video_truth(back, "a")
+        assert truth.label.tolist() == [-1, -1]
+        assert (truth.right_items(4), truth.right_items(5)) == (("red", "blue"), ("red",))
+    values = json.loads(coco.read_text(encoding="utf-8"))
+    values["annotations"][0]["attributes"]["item_id"] = "green"  # corrected: the other items were right for red
+    coco.write_text(json.dumps(values), encoding="utf-8")
+    back = import_marks(coco, tmp_path / "task", tmp_path / "green", catalogue=small_catalogue).shopset
+    assert video_truth(back, "a").right_items(4) == ("green",)
 
 
 def test_garments_that_contradict_themselves(exported: Path, tmp_path: Path) -> None:

@@ -13,13 +13,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from dprnet.core.classes import COARSE_CLASSES, CROPS, IGNORE, OCCLUSIONS, QUALITIES, UNLABELLED, VIEWPOINTS
 from dprnet.core.errors import BadDataset, MissingFile
-from dprnet.data.coco_out import CocoBox, CocoImage, coco_json
+from dprnet.data.coco_out import ANY_CLASS, CocoBox, CocoImage, coco_json
 
 SCHEMA = 1
 TASK = "task.json"
@@ -34,7 +34,7 @@ class Mark:
     box_xyxy: tuple[float, float, float, float]
     """Pixels of the upright video."""
     label: int | None
-    """Index into COARSE_CLASSES; None for a region in which a detection is neither right nor wrong."""
+    """Index into COARSE_CLASSES, -1 where nobody said; None: a region where detections are neither right nor wrong."""
     instance: int = -1
     """Number of the garment, unique over all videos of the task; -1 where nobody said."""
     item_id: str | None = None
@@ -66,14 +66,17 @@ class Task:
     frames: tuple[MarkedFrame, ...]
     videos: Mapping[str, str]
     """Path of each video by name."""
+    also: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
+    """All items that are right for a garment, its own first, where there are several: no tool has a place for them."""
 
 
 def write_task(task: Task) -> Path:
     """Write ``task.json``."""
     frames = [{name: getattr(one, name) for name in _FRAME} for one in task.frames]
     path = task.folder / TASK
-    path.write_text(json.dumps({"schema": SCHEMA, "videos": dict(task.videos), "frames": frames}, indent=1) + "\n",
-                    encoding="utf-8")  # fmt: skip
+    also = {str(number): list(items) for number, items in task.also.items()}
+    values = {"schema": SCHEMA, "videos": dict(task.videos), "also": also, "frames": frames}
+    path.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
     return path
 
 
@@ -93,7 +96,8 @@ def read_task(folder: Path) -> Task:
         raise BadDataset(path, f"not a task of schema {SCHEMA}; export it again with `dprnet annotate export`")
     try:
         frames = tuple(MarkedFrame(**{name: one[name] for name in _FRAME}) for one in values["frames"])
-        return Task(folder, frames, dict(values["videos"]))
+        also = {int(number): tuple(map(str, items)) for number, items in dict(values.get("also", {})).items()}
+        return Task(folder, frames, dict(values["videos"]), also)
     except (KeyError, TypeError, ValueError) as error:
         raise BadDataset(path, f"a frame lacks or mistypes a field ({error})") from None
 
@@ -187,9 +191,12 @@ class ImagesByName:
 
 
 def class_of(name: Any, where: Path | str, what: str) -> int:
-    """Index into COARSE_CLASSES of a name, or BadDataset."""
+    """Index into COARSE_CLASSES of a name, -1 of a garment of any class, or BadDataset."""
+    if name == ANY_CLASS:
+        return UNLABELLED
     if name not in COARSE_CLASSES:
-        raise BadDataset(where, f"{what}: '{name}' is no class; wanted {', '.join(COARSE_CLASSES)} or {IGNORE}")
+        raise BadDataset(where, f"{what}: '{name}' is no class; wanted {', '.join(COARSE_CLASSES)}, {ANY_CLASS} "
+                                f"(not known) or {IGNORE}")  # fmt: skip
     return COARSE_CLASSES.index(name)
 
 

@@ -2,7 +2,8 @@
 
 Categories are the coarse classes and ``ignore``; a region in which a detection is neither right nor wrong has the
 category ``ignore`` and ``iscrowd`` 1, so that tools which know only one of the two leave it out too. What nobody
-labelled (-1) has no attribute.
+labelled (-1) has no attribute; a garment of whose class nobody spoke has the category ``garment``, which is listed only
+where there is one.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Any
 
 from dprnet.core.classes import COARSE_CLASSES, CROPS, IGNORE, OCCLUSIONS, QUALITIES, UNLABELLED, VIEWPOINTS
 
+ANY_CLASS = "garment"  # of a garment whose class nobody labelled
 NAMES: Mapping[str, Sequence[str]] = dict(zip(QUALITIES, (VIEWPOINTS, OCCLUSIONS, CROPS), strict=True))
 
 
@@ -23,7 +25,7 @@ class CocoBox:
     box_xyxy: Sequence[float]
     """Pixels of the upright image."""
     label: int | None
-    """Index into COARSE_CLASSES; None for an ignored region."""
+    """Index into COARSE_CLASSES, -1 where nobody labelled it; None for an ignored region."""
     quality: Sequence[int] = (UNLABELLED, UNLABELLED, UNLABELLED)
     """Viewpoint, occlusion, crop."""
     attributes: Mapping[str, Any] = field(default_factory=dict)
@@ -59,7 +61,10 @@ def coco_json(images: Iterable[CocoImage]) -> dict[str, Any]:
         listed.append({"id": number, "file_name": image.file_name, **size, **image.columns})
         for box in image.boxes:
             annotations.append({"id": len(annotations) + 1, "image_id": number, **_entry(box)})
-    categories = [{"id": number, "name": name} for number, name in enumerate((*COARSE_CLASSES, IGNORE), 1)]
+    names = [*COARSE_CLASSES, IGNORE]
+    if any(one["category_id"] > len(names) for one in annotations):
+        names.append(ANY_CLASS)
+    categories = [{"id": number, "name": name} for number, name in enumerate(names, 1)]
     about = {"description": "written by dprnet"}
     return {"info": about, "images": listed, "annotations": annotations, "categories": categories}
 
@@ -69,10 +74,16 @@ def _entry(box: CocoBox) -> dict[str, Any]:
     ignored = box.label is None
     said = {name: NAMES[name][value] for name, value in zip(QUALITIES, box.quality, strict=True) if value != UNLABELLED}
     return {
-        "category_id": len(COARSE_CLASSES) + 1 if box.label is None else box.label + 1,
+        "category_id": _category(box.label),
         "bbox": [x1, y1, x2 - x1, y2 - y1],
         "area": (x2 - x1) * (y2 - y1),
         "segmentation": [],
         "iscrowd": int(ignored),
         "attributes": {} if ignored else {**said, **box.attributes},
     }
+
+
+def _category(label: int | None) -> int:
+    if label is None:
+        return len(COARSE_CLASSES) + 1
+    return len(COARSE_CLASSES) + 2 if label == UNLABELLED else label + 1

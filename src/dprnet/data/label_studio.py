@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from dprnet.core.classes import COARSE_CLASSES, IGNORE, QUALITIES
+from dprnet.core.classes import COARSE_CLASSES, IGNORE, QUALITIES, UNLABELLED
 from dprnet.core.errors import BadDataset
 from dprnet.data.annotation import CHOICES, ImagesByName, MarkedFrame, Task, class_of, inside_box, mark_of, with_marks
+from dprnet.data.coco_out import ANY_CLASS
 
 TEXTS: Mapping[str, str] = {"instance": "instance_id", "item": "item_id"}
 """Name of a text field in Label Studio -> name of the attribute."""
@@ -17,7 +18,7 @@ TEXTS: Mapping[str, str] = {"instance": "instance_id", "item": "item_id"}
 
 def label_config() -> str:
     """The labelling interface (XML) to paste into a Label Studio project."""
-    labels = "\n".join(f'    <Label value="{name}"/>' for name in (*COARSE_CLASSES, IGNORE))
+    labels = "\n".join(f'    <Label value="{name}"/>' for name in (*COARSE_CLASSES, ANY_CLASS, IGNORE))
     parts = ['<View>\n  <Image name="image" value="$image" zoom="true"/>',
              f'  <RectangleLabels name="garment" toName="image">\n{labels}\n  </RectangleLabels>']  # fmt: skip
     for key, names in CHOICES.items():
@@ -91,7 +92,7 @@ def _results(frame: MarkedFrame) -> list[dict[str, Any]]:
                  "width": 100 * (x2 - x1) / frame.width, "height": 100 * (y2 - y1) / frame.height}  # fmt: skip
         common = {"id": f"g{number}", "to_name": "image", "original_width": frame.width,
                   "original_height": frame.height, "image_rotation": 0}  # fmt: skip
-        label = IGNORE if mark.label is None else COARSE_CLASSES[mark.label]
+        label = IGNORE if mark.label is None else ANY_CLASS if mark.label == UNLABELLED else COARSE_CLASSES[mark.label]
         results.append({**common, "type": "rectanglelabels", "from_name": "garment",
                         "value": {**place, "rectanglelabels": [label]}})  # fmt: skip
         for key in QUALITIES:

@@ -51,7 +51,9 @@ def import_marks(
         frames, unannotated = exchange.from_coco(values, task, file), 0
     garments = _garments(frames, file)
     photos = _photos(catalogue)
-    missing = sorted({item for _, _, item in garments.values() if item} - photos.keys())
+    also = {number: _others(task, number, item) for number, (_, _, item) in garments.items()}
+    right = {item for _, _, item in garments.values() if item}.union(*also.values())
+    missing = sorted(right - photos.keys())
     if missing:
         where = f"is not in the catalogue {catalogue}" if catalogue else "needs a catalogue; name it with --catalogue"
         raise BadDataset(file, f"item '{missing[0]}' {where} ({len(missing)} such items)")
@@ -59,7 +61,7 @@ def import_marks(
     writer = ShopSetWriter(out, {"name": name, "split": "test"})
     _add_media(writer, task, frames, photos, media)
     for number, (video, label, item) in sorted(garments.items()):
-        writer.add_instance(video, number, label, item)
+        writer.add_instance(video, number, label, item, attributes={"also": also[number]} if also[number] else None)
     for frame, mark in exchange.every_mark(frames):
         if mark.label is None:
             writer.add_ignored(frame.video, frame.frame_index, mark.box_xyxy)
@@ -84,6 +86,12 @@ def _garments(frames: Iterable[MarkedFrame], file: Path) -> dict[int, tuple[str,
             )  # fmt: skip
         garments[mark.instance] = (video, label, item or mark.item_id)
     return garments
+
+
+def _others(task: Task, number: int, item: str | None) -> list[str]:
+    """Further right items of a garment as the exported set had them; none where the correction names another item."""
+    right = task.also.get(number, ())
+    return [other for other in right if other != item] if item in right else []
 
 
 def _photos(catalogue: Path | None) -> dict[str, tuple[tuple[Path, ...], str]]:

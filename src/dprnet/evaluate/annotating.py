@@ -27,6 +27,7 @@ from dprnet.data.annotation import Mark, MarkedFrame, Task
 from dprnet.data.shopset import ShopSet
 from dprnet.detect import Detector
 from dprnet.evaluate.figures import write_figures
+from dprnet.evaluate.truth import video_truths
 from dprnet.pick import PickConfig, pick
 
 log = logging.getLogger(__name__)
@@ -90,12 +91,16 @@ def export_set(shopset: ShopSet, out: Path, *, every: int = 12, progress: Progre
     for video in progress.track(shopset.videos, "writing frames", len(shopset.videos)):
         mine = [row for row in rows if row["video"] == video]
         times = {row["frame_index"]: row["time_s"] for row in mine}
-        for frame in frames_at(shopset.video_path(video), sorted(times)[::every]):
-            place = _place(out, video, frame.index, float(times[frame.index]), frame.image)
+        looked = times.keys() | {row["frame_index"] for row in ignored if row["video"] == video}
+        for frame in frames_at(shopset.video_path(video), sorted(looked)[::every]):
+            place = _place(out, video, frame.index, float(times.get(frame.index, frame.time_s)), frame.image)
             marks = [_true_mark(row, shopset.labels, items) for row in mine if row["frame_index"] == frame.index]
             marks += [Mark(_corners(row), None) for row in ignored if _is_of(row, video, frame.index)]
             frames.append(replace(place, marks=tuple(marks)))
-    return _write(out, frames, {name: str(shopset.video_path(name).resolve()) for name in shopset.videos}, shopset.id)
+    videos = {name: str(shopset.video_path(name).resolve()) for name in shopset.videos}
+    truths = [(truth, number) for truth in video_truths(shopset) for number in truth.also]
+    also = {number: truth.right_items(number) for truth, number in truths}
+    return _write(out, frames, videos, shopset.id, also)
 
 
 def _look(
@@ -157,12 +162,18 @@ def _is_of(row: Mapping[str, object], video: str, index: int) -> bool:
     return row["video"] == video and row["frame_index"] == index
 
 
-def _write(out: Path, frames: Sequence[MarkedFrame], videos: Mapping[str, str], version: str) -> Task:
+def _write(
+    out: Path,
+    frames: Sequence[MarkedFrame],
+    videos: Mapping[str, str],
+    version: str,
+    also: Mapping[int, tuple[str, ...]] | None = None,
+) -> Task:
     write_figures(exchange.to_coco(frames), out / FILES["coco"])
     tasks = label_studio.to_label_studio(frames, LOCAL_FILES, version)
     write_figures(tasks, out / FILES["label-studio"])
     (out / CONFIG).write_text(label_studio.label_config(), encoding="utf-8")
-    task = Task(out, tuple(frames), videos)
+    task = Task(out, tuple(frames), videos, also or {})
     exchange.write_task(task)
     return task
 
