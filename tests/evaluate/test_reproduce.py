@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from fractions import Fraction
 from functools import partial
@@ -12,19 +13,22 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image as PillowImage
 
 from dprnet.cli import run
 from dprnet.core.bundle import Bundle
 from dprnet.core.errors import BadDataset, BadRecipe
-from dprnet.data.shopset import ShopSetWriter
+from dprnet.data.shopset import ShopSet, ShopSetWriter
 from dprnet.evaluate.bootstrap import Interval
 from dprnet.evaluate.reproduce import run as reproducing
 from dprnet.evaluate.reproduce.artefact import Artefact, Claim, Table, above, load, save
+from dprnet.evaluate.reproduce.curves import bars, new_figure
 from dprnet.evaluate.reproduce.figure10 import BRANCHES, with_branches
 from dprnet.evaluate.reproduce.page import write_page
 from dprnet.evaluate.reproduce.run import reproduce, wanted_names
 from dprnet.evaluate.reproduce.settings import ReproduceSettings
 from dprnet.evaluate.reproduce.study import Study
+from dprnet.evaluate.reproduce.teaching import check_apart
 from dprnet.evaluate.timing import TimingSettings
 
 FAST = ReproduceSettings(
@@ -73,7 +77,6 @@ def sets(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 def true_boxes(sets: tuple[Path, Path], random_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Study:
     """A study whose detections are known beforehand: laid into its cache as a run would have left them."""
     from dprnet.core.records import Detections
-    from dprnet.data.shopset import ShopSet
     from dprnet.evaluate.seen import detector_identity, see
 
     cache, bundle = tmp_path_factory.mktemp("cache"), Bundle.from_pretrained(random_bundle)
@@ -118,6 +121,7 @@ def test_everything_is_made_kept_and_shown(true_boxes: Study, tmp_path: Path, mo
         assert one.wall_s > 0
         for picture in one.pictures:
             assert (out / picture).read_bytes().startswith(b"\x89PNG")
+            assert (out / picture).with_suffix(".pdf").read_bytes().startswith(b"%PDF")
     assert by_name["figure9"].processor_s > 0  # the clock of the processor counts hundredths
     text = page.read_text(encoding="utf-8")
     Balanced().feed(text)
@@ -174,6 +178,44 @@ def test_the_set_that_is_measured_teaches_nobody(true_boxes: Study, tmp_path: Pa
     wrong = replace(true_boxes, train=(true_boxes.folder,))
     with pytest.raises(BadDataset, match="train on another"):
         reproduce(wrong, ["figure9"], tmp_path)
+
+
+def test_a_set_that_shows_the_same_garments_teaches_nobody(sets: tuple[Path, Path], tmp_path: Path) -> None:
+    measured = ShopSet.open(sets[0])
+    check_apart(measured, ShopSet.open(sets[1]))
+    leaks = shop_set(tmp_path / "leaks", "another name", [(9, 9, 9), (30, 160, 60)])  # worn and sold in both
+    with pytest.raises(BadDataset, match=r"item 'A1' \(1 shared photos\)"):
+        check_apart(measured, ShopSet.open(leaks))
+    check_apart(measured, ShopSet.open(shop_set(tmp_path / "same-shop", "b", [(30, 160, 60), (7, 7, 7)])))  # not worn
+
+
+def test_a_figure_is_made_again_where_files_have_changed(
+    sets: tuple[Path, Path], random_bundle: Path, tmp_path: Path
+) -> None:
+    folder, more = tmp_path / "set", tmp_path / "more"
+    shutil.copytree(sets[0], folder)
+    more.mkdir()
+    photo = more / "extra.png"
+    keys = []
+    for colour in ("red", "blue"):
+        PillowImage.new("RGB", (8, 8), colour).save(photo)
+        keys.append(Study(folder, Bundle.from_pretrained(random_bundle), tmp_path, FAST, distractors=(more,)).key("a"))
+    assert keys[0] != keys[1]
+    study = Study(folder, Bundle.from_pretrained(random_bundle), tmp_path, FAST)
+    keys = [study.key("a")]
+    moved = Study(shutil.copytree(folder, tmp_path / "elsewhere"), study.bundle, tmp_path, FAST)
+    assert moved.key("a") == keys[0]
+    (folder / "videos" / "t0.mp4").write_bytes((folder / "videos" / "t1.mp4").read_bytes())
+    assert study.key("a") != keys[0]
+
+
+def test_of_equal_methods_ours_stands_first() -> None:
+    figure = new_figure(3, 3)
+    axis = figure.subplots()
+    one = Interval(0.5, 0.4, 0.6)
+    bars(axis, {"ours": one, "a": one, "best": Interval(0.6, 0.5, 0.7), "none": Interval(*[float("nan")] * 3)}, "x",
+         "ours", "best")  # fmt: skip
+    assert [text.get_text() for text in axis.get_yticklabels()] == ["none", "a", "ours", "best"]
 
 
 def test_methods_learn_from_the_first_videos_only(true_boxes: Study, tmp_path: Path) -> None:

@@ -30,8 +30,10 @@ COLOURS = (
     "#b0b0b0",
     "#5e3c99",
 )
+GREY = "#7f7f7f"
 MARKERS = "osD^vP*Xhp<"
 DPI = 130
+TITLE_WIDTH = 0.25  # inches, left of the rows of a sheet
 
 
 def new_figure(width: float, height: float) -> Figure:
@@ -48,11 +50,15 @@ def new_figure(width: float, height: float) -> Figure:
 
 
 def save_figure(figure: Figure, path: Path) -> str:
-    """Write a figure as PNG, in one step; its file name."""
+    """Write a figure as PNG, and as PDF beside it for a paper, each in one step; the PNG's file name."""
+    from matplotlib import rc_context
+
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".partial")
-    figure.savefig(partial, dpi=DPI, format="png", metadata={"Software": None})
-    partial.replace(path)
+    with rc_context({"pdf.fonttype": 42}):  # TrueType: many a publisher refuses matplotlib's Type 3
+        for kind, metadata in (("pdf", {"CreationDate": None, "Producer": None}), ("png", {"Software": None})):
+            figure.savefig(partial, dpi=DPI, format=kind, metadata=metadata)
+            partial.replace(path.with_suffix(f".{kind}"))
     return path.name
 
 
@@ -65,13 +71,17 @@ def band_lines(axis: Axes, x: Sequence[float], lines: Mapping[str, Sequence[Inte
         axis.fill_between(x, low, high, color=colour, alpha=0.13, linewidth=0)
 
 
-def bars(axis: Axes, rows: Mapping[str, Interval], label: str, first: str = "") -> None:
-    """A dot with its interval a row, best at the top; ``first`` is drawn in our colour with a line down."""
-    ordered = sorted(rows.items(), key=lambda pair: np.nan_to_num(pair[1].value, nan=-1.0))
+def bars(axis: Axes, rows: Mapping[str, Interval], label: str, first: str = "", ceiling: str = "") -> None:
+    """A dot with its interval a row, best at the top, of equals ``first``, which has our colour and a line down.
+
+    ``ceiling`` is drawn hollow: it is no rival.
+    """
+    ordered = sorted(rows.items(), key=lambda pair: (np.nan_to_num(pair[1].value, nan=-1.0), pair[0] == first))
     for place, (name, one) in enumerate(ordered):
-        colour = COLOURS[0] if name == first else COLOURS[1]
+        colour = COLOURS[0] if name == first else GREY if name == ceiling else COLOURS[1]
         axis.plot([one.low, one.high], [place, place], color=colour, linewidth=2.2, solid_capstyle="round")
-        axis.plot(one.value, place, marker="o", color=colour, markersize=6)
+        inside = "white" if name == ceiling else colour
+        axis.plot(one.value, place, marker="o", color=colour, markerfacecolor=inside, markersize=6)
     if first in rows:
         axis.axvline(rows[first].value, color=COLOURS[0], linewidth=0.8, linestyle=":", zorder=0)
     axis.set_yticks(range(len(ordered)), [name for name, _ in ordered])
@@ -87,31 +97,27 @@ def sheet(
     ``row_height`` is in inches, a column has 1.75.
     """
     columns = max((len(row) for row in rows), default=1)
-    figure = new_figure(1.75 * columns, max(row_height * len(rows), 1.0))
-    axes: Any = figure.subplots(max(len(rows), 1), columns, squeeze=False)
+    figure = new_figure(1.75 * columns + TITLE_WIDTH, max(row_height * len(rows), 1.0))
+    shares = [TITLE_WIDTH / 1.75, *[1.0] * columns]
+    axes: Any = figure.subplots(max(len(rows), 1), columns + 1, squeeze=False, width_ratios=shares)
     for axis in axes.ravel():
         axis.set_axis_off()
     for line, row in enumerate(rows):
-        for column, (image, text, marked) in enumerate(row):
-            axis = axes[line][column]
-            axis.imshow(image)
-            axis.text(
-                0.5,
-                -0.03,
-                text,
-                transform=axis.transAxes,
-                fontsize=7,
-                ha="center",
-                va="top",
-                color=COLOURS[0] if marked else "black",
-            )
-            if marked:
-                height, width = image.shape[:2]
-                corner = {"xy": (-0.5, -0.5), "width": width, "height": height}
-                axis.add_patch(_frame(**corner))
-        axes[line][0].text(-0.06, 0.5, titles[line], transform=axes[line][0].transAxes, rotation=90, fontsize=8,
-                           ha="right", va="center")  # fmt: skip
+        place = {"transform": axes[line][0].transAxes, "ha": "center", "va": "center"}
+        axes[line][0].text(0.5, 0.5, titles[line], rotation=90, fontsize=8, **place)
+        for axis, (image, text, marked) in zip(axes[line][1:], row, strict=False):
+            _picture(axis, image, text, marked)
     return save_figure(figure, path)
+
+
+def _picture(axis: Axes, image: Image, text: str, marked: bool) -> None:
+    axis.imshow(image)
+    axis.set_anchor("S")  # all of a row stand on one line, so that their texts do
+    colour = COLOURS[0] if marked else "black"
+    axis.text(0.5, -0.03, text, transform=axis.transAxes, fontsize=7, ha="center", va="top", color=colour)
+    if marked:
+        height, width = image.shape[:2]
+        axis.add_patch(_frame(xy=(-0.5, -0.5), width=width, height=height))
 
 
 def _frame(**place: Any) -> Any:

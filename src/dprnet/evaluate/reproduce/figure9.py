@@ -10,23 +10,21 @@ from typing import Any
 
 import numpy as np
 
-from dprnet.data.shopset import ShopSet
-from dprnet.evaluate.baselines import UNTRAINED, Method, dprnet, rank
+from dprnet.evaluate.baselines import Method, dprnet, rank
 from dprnet.evaluate.bootstrap import Interval
 from dprnet.evaluate.compare import Ranks, compare_methods
 from dprnet.evaluate.figures import plain
 from dprnet.evaluate.groups import Grouping, answering, groups_of
-from dprnet.evaluate.looks import looks_of, seen_at
 from dprnet.evaluate.reproduce.artefact import Artefact, Claim, Table, above, interval_text
 from dprnet.evaluate.reproduce.curves import COLOURS, MARKERS, bars, new_figure, save_figure
-from dprnet.evaluate.reproduce.study import FewVideos, Study
-from dprnet.evaluate.shelf import shelve
-from dprnet.evaluate.tracklets import Tracklet, tracklets_of, tracklets_of_stills
-from dprnet.evaluate.trained import trained_methods
-from dprnet.evaluate.views import ViewVectors
+from dprnet.evaluate.reproduce.study import Study
+from dprnet.evaluate.reproduce.teaching import all_methods
 
 RIVALS = ("AsymNet", "Avg", "Max", "Last", "Max-detector-score")
 OURS, TRACKER, ORACLE = "DPRNet", "IoU tracker, best view", "Oracle best view"
+# In the order of the colours: ours, what the paper compares with, then the others; the oracle is grey.
+DRAWN = (OURS, "AsymNet", "Avg", "Max", "Last", "SEAM", "Max-detector-score", ORACLE, "Avg-desc", "Whole-frame mean",
+         TRACKER)  # fmt: skip
 NEAR = 0.05  # ours: how far below the oracle a picker may lie
 GROUPINGS: Mapping[Grouping, str] = {
     "picked": "Our clusters that were picked (headline): the same queries for every method",
@@ -38,7 +36,7 @@ QUALITIES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)  # ours: edges of the bins of true qu
 
 def figure9(study: Study, out: Path) -> Artefact:
     """Every method on the same frames, detections, embedder and gallery."""
-    methods, learned, notes = _methods(study)
+    methods, learned, notes = all_methods(study)
     found: dict[Grouping, Ranks] = {name: _ranks(study, methods, name) for name in GROUPINGS}
     found["picked"] = _with_tracker(study, found["picked"])
     headline = found["picked"]
@@ -86,54 +84,12 @@ def _with_tracker(study: Study, ranks: Ranks) -> Ranks:
     return replace(ranks, ranks={**ranks.ranks, **tracked.ranks})
 
 
-def _methods(study: Study) -> tuple[dict[str, list[Method]], int, list[str]]:
-    """All methods, how many garments the trained ones learned from, and notes."""
-    methods: dict[str, list[Method]] = {name: [method] for name, method in UNTRAINED.items()}
-    if not study.train:
-        return methods, 0, ["SEAM and AsymNet are left out: name a set to train them on with --train."]
-    tracklets: list[Tracklet] = []
-    ids = [_own_set(study, folder) for folder in study.train]
-    for folder in study.train:
-        tracklets += _tracklets(study, folder)
-    settings = study.settings
-    key = {"sets": ids, "bundle": study.bundle.identity, "every": settings.every, "videos": settings.train_videos}
-    trained = trained_methods(tracklets, key=key, seeds=settings.seeds, epochs=settings.epochs, cache=study.cache,
-                              progress=study.progress)  # fmt: skip
-    note = f"SEAM and AsymNet learned from {len(tracklets)} garments of {', '.join(p.name for p in study.train)}, "
-    return methods | trained, len(tracklets), [note + f"{settings.seeds} seed(s), whose recall is averaged."]
-
-
 def _with_note(claim: Claim, name: str, learned: int) -> Claim:
     """AsymNet is only as good as what it learned from: say how much that was."""
     if name != "AsymNet":
         return claim
     sentence = f"AsymNet learned its similarity from {learned} garments; from thousands it would come nearer."
     return claim.model_copy(update={"difference": f"{claim.difference} {sentence}".strip()})
-
-
-def _own_set(study: Study, folder: Path) -> str:
-    from dprnet.core.errors import BadDataset
-
-    identity = ShopSet.open(folder).id
-    if identity == study.shopset.id:
-        raise BadDataset(folder, "is the set that is measured; train on another one")
-    return identity
-
-
-def _tracklets(study: Study, folder: Path) -> list[Tracklet]:
-    """From the videos of a set as we see them; from the true boxes of its single frames, where it has no videos."""
-    shopset = ShopSet.open(folder)
-    shelf = shelve([shopset.catalogue_path], study.embedder, cache=study.cache, progress=study.progress)
-    if not shopset.videos:
-        rows = shopset.instances.select(["instance", "item_id"]).to_pylist()
-        items = {row["instance"]: row["item_id"] for row in rows if row["item_id"]}
-        return tracklets_of_stills(shopset.stills(), items, study.embedder, shelf, study.progress)
-    every = study.settings.every
-    few = FewVideos(shopset.folder, shopset.meta, study.settings.train_videos)
-    looks = looks_of(few, every, cache=study.cache, progress=study.progress)
-    seen, frames = seen_at(study.detected(few, every), looks, every)
-    vectors = ViewVectors(few, study.embedder, study.cache)
-    return tracklets_of(seen, frames, vectors, shelf, study.picking)
 
 
 def _order(ranks: Ranks) -> Claim:
@@ -224,15 +180,18 @@ def _by_quality(study: Study) -> Table:
 def _draw(ranks: Ranks, ks: tuple[int, ...], path: Path) -> str:
     figure = new_figure(11.5, 5.0)
     lines, dots = figure.subplots(1, 2, width_ratios=(1, 1.1))
-    for number, name in enumerate(_sorted(ranks)):
+    for name in _sorted(ranks):
         values = [ranks.recall(name, k).value for k in ks]
-        style = {"linestyle": "--"} if name == ORACLE else {}
-        lines.plot(ks, values, marker=MARKERS[number % len(MARKERS)], color=COLOURS[number % len(COLOURS)], label=name,
-                   linewidth=2.4 if name == OURS else 1.2, markersize=5, **style)  # fmt: skip
+        style = {"linestyle": "--", "markerfacecolor": "white"} if name == ORACLE else {}
+        number = DRAWN.index(name)  # a method looks the same in every run, whatever its rank
+        lines.plot(ks, values, marker=MARKERS[number], color=COLOURS[number], label=name,
+                   linewidth=2.4 if name == OURS else 1.2, markersize=5, zorder=3 if name == OURS else 2,
+                   **style)  # fmt: skip
     lines.set(xlabel="K", ylabel="Recall@K over all garments", ylim=(0, 1.02), xticks=ks)
     lines.grid(alpha=0.3)
     figure.legend(*lines.get_legend_handles_labels(), loc="outside lower center", ncols=6, fontsize="small")
-    bars(dots, {name: ranks.recall(name, 1) for name in ranks.ranks}, "Recall@1, 95 % interval over videos", OURS)
+    recalls = {name: ranks.recall(name, 1) for name in ranks.ranks}
+    bars(dots, recalls, "Recall@1, 95 % interval over videos", OURS, ORACLE)
     return save_figure(figure, path)
 
 

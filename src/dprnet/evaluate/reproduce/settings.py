@@ -9,7 +9,7 @@ from pydantic import Field
 from dprnet.core.config import Settings
 from dprnet.evaluate.timing import TimingSettings
 
-SHORT = TimingSettings(seconds=0.5, items=(2_000, 21_614), asymnet_batches=(1, 2), ours_batches=(1, 8))
+SHORT = TimingSettings(seconds=0.5, items=(2_000, 21_614), asymnet_batches=(1,), ours_batches=(1, 8))
 
 
 class ReproduceSettings(Settings):

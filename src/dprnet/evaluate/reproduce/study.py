@@ -16,7 +16,7 @@ from dprnet.core.records import IntArray
 from dprnet.data.shopset import ShopSet
 from dprnet.detect import Detector
 from dprnet.embed.embedder import Embedder
-from dprnet.evaluate.kept import digest_of
+from dprnet.evaluate.kept import digest_of, files_digest
 from dprnet.evaluate.looks import Looks, looks_of, seen_at
 from dprnet.evaluate.photo_sets import turned_task
 from dprnet.evaluate.photo_sheets import Searched, search_task
@@ -24,10 +24,11 @@ from dprnet.evaluate.reproduce.settings import ReproduceSettings
 from dprnet.evaluate.seen import Seen, detector_identity, see, video_detector
 from dprnet.evaluate.shelf import Shelf, shelve
 from dprnet.evaluate.views import ViewVectors
+from dprnet.gallery import read_catalogue
 from dprnet.pick import PickConfig
 from dprnet.train.methods.recipe import Table2Recipe
 
-FORMAT = 2  # raised when the same inputs give other figures
+FORMAT = 3  # raised when the same inputs give other figures
 
 
 @dataclass(frozen=True)
@@ -131,7 +132,7 @@ class Study:
         return seen_at(self.finest, self.looks, every)
 
     def key(self, name: str, *parts: str) -> str:
-        """Hash of all that an artefact is computed from.
+        """Hash of all that an artefact is computed from: settings, and the content of files.
 
         Args:
             name: of the artefact.
@@ -142,10 +143,27 @@ class Study:
             "format": FORMAT,
             "name": name,
             "set": self.shopset.id,
-            "videos": self.shopset.videos,
+            "files": [set_digest(self.folder), self.shopset.videos],
             "bundle": self.bundle.identity,
             "settings": self.settings.model_dump(mode="json", include=wanted),
-            "distractors": [str(path) for path in self.distractors],
-            "train": [ShopSet.open(path).id for path in self.train] if wanted is None or "train" in wanted else [],
+            "distractors": [catalogue_digest(path) for path in self.distractors],
+            "train": [set_digest(path) for path in self.train] if wanted is None or "train" in wanted else [],
         }
         return digest_of(values)
+
+
+def set_digest(folder: Path) -> str:
+    """Hash of the files of a set: tables, videos, single frames, the shop's photos."""
+    parts = ("set.json", "*.parquet", "catalogue.csv", "videos/*", "stills/*", "gallery/*")
+    return files_digest(path for part in parts for path in folder.glob(part) if path.is_file())
+
+
+def catalogue_digest(path: Path) -> str:
+    """Hash of the items of a catalogue and their photos.
+
+    Raises:
+        MissingFile, BadCatalogue: it is not there, or cannot be read.
+    """
+    items = read_catalogue(path).items
+    photos = files_digest(photo for item in items for photo in item.files)
+    return digest_of({"items": [item.item_id for item in items], "photos": photos})
