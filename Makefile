@@ -85,8 +85,9 @@ serve: $(READY) ## the HTTP service and its page, on the samples of the demonstr
 	@test -f out/demo/report.json || $(BIN)/dprnet demo --out out/demo
 	$(BIN)/dprnet serve --folder out/service --gallery samples="$$(ls -td out/demo/gallery-*/ | head -n 1)" --samples out/demo/samples/videos
 
-bench: $(READY) ## every benchmark; rows go to benchmarks/results.csv
-	@for script in benchmarks/*.py; do case $$script in */_*) ;; *) echo "== $$script"; $(BIN)/python $$script || exit 1;; esac; done
+bench: $(READY) ## every benchmark, on a machine that does nothing else (25 minutes); rows go to benchmarks/results.csv
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps -r requirements-bench.txt
+	$(BIN)/python benchmarks/all.py
 
 docs: $(READY) ## check the documentation: links, commands, examples
 	$(TEST) tests/test_docs.py

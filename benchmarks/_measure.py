@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import csv
 import datetime
+import operator
 import os
 import platform
 import resource
@@ -14,7 +15,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-COLUMNS = ("date", "machine", "benchmark", "row", "value", "unit", "against", "ratio", "processor_share")
+COLUMNS = ("date", "machine", "benchmark", "row", "value", "unit", "against", "ratio", "processor_share", "aim", "met")
 
 
 @dataclass(frozen=True)
@@ -36,13 +37,13 @@ def options(text: str | None, rounds: int = 5) -> argparse.ArgumentParser:
 
 
 def once(work: Callable[[], object]) -> tuple[float, float]:
-    before, start = _processor_s(), time.perf_counter()
+    before, start = processor_s(), time.perf_counter()
     work()
-    wall, after = time.perf_counter() - start, _processor_s()
+    wall, after = time.perf_counter() - start, processor_s()
     return after - before, wall
 
 
-def _processor_s() -> float:
+def processor_s() -> float:
     """Of this process and the children that ended; os.times counts in hundredths, too coarse for a floor."""
     used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     return sum(one.ru_utime + one.ru_stime for one in used)
@@ -77,13 +78,29 @@ class Table:
     def __init__(self, benchmark: str, out: Path | None) -> None:
         self._benchmark, self._out = benchmark, out
         self._date = datetime.datetime.now(tz=datetime.UTC).date().isoformat()
-        print(f"{self._date}  {machine()}\n| row | value | against | ratio | processor share |\n|---|---|---|---|---|")
+        head = "| row | value | against | ratio | processor share | aim |\n|---|---|---|---|---|---|"
+        print(f"{self._date}  {machine()}\n{head}")
 
     def row(
-        self, name: str, value: float, unit: str, against: str = "", ratio: float = 0.0, share: float = 0.0
+        self,
+        name: str,
+        value: float,
+        unit: str,
+        against: str = "",
+        ratio: float = 0.0,
+        share: float = 0.0,
+        aim: str = "",
     ) -> None:
-        shown = f"{ratio:.2f}" if against else ""
-        print(f"| {name} | {value:.4g} {unit} | {against} | {shown} | {f'{share:.2f}' if share else ''} |", flush=True)
+        """One figure.
+
+        Args:
+            against: what ``ratio`` is of; nothing where there is no ratio.
+            share: processor seconds over wall seconds.
+            aim: such as ``>= 0.9``: of the ratio where there is one, else of the value.
+        """
+        shown, part = (f"{ratio:.3g}" if against else ""), (f"{share:.2f}" if share else "")
+        met = "" if not aim else "met" if reached(ratio if against else value, aim) else "missed"
+        print(f"| {name} | {value:.4g} {unit} | {against} | {shown} | {part} | {aim} {met} |", flush=True)
         if self._out:
             new = not self._out.is_file()
             with self._out.open("a", encoding="utf-8", newline="") as file:
@@ -91,7 +108,18 @@ class Table:
                 if new:
                     writer.writerow(COLUMNS)
                 head = (self._date, machine(), self._benchmark, name)
-                writer.writerow((*head, f"{value:.5g}", unit, against, shown, f"{share:.2f}" if share else ""))
+                writer.writerow((*head, f"{value:.5g}", unit, against, shown, part, aim, met))
+
+
+def reached(value: float, aim: str) -> bool:
+    """Whether a figure is on the right side of an aim.
+
+    >>> reached(0.93, ">= 0.9"), reached(0.6, "< 0.5")
+    (True, False)
+    """
+    side, limit = aim.split()
+    found: bool = {"<=": operator.le, "<": operator.lt, ">=": operator.ge, ">": operator.gt}[side](value, float(limit))
+    return found
 
 
 def _lines(path: str) -> list[str]:

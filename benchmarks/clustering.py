@@ -1,34 +1,32 @@
 """Clustering of one pool: seconds and peak memory against plain scipy, on two shapes of video.
 
-    python benchmarks/clustering.py [--sizes 1000 10000 100000] [--width 256] [--plain 10000] [--out FILE.jsonl]
+    python benchmarks/clustering.py [--sizes 1000 10000 100000] [--width 256] [--plain 10000] [--out FILE.csv]
 
 `garments`: 1,000 garments (fewer in small pools) seen equally often, in random order. `one`: one garment seen
 throughout, its embedding drifting slowly, so that all detections are one connected component. `cluster` is the
 clustering alone, `pick` the whole of picking, `scipy` average linkage over the whole pool. Each row is run in a child
-process of its own, so that its peak memory is its own; run with OMP_NUM_THREADS=1 for the time of one core.
+process of its own, so that its peak memory is its own, with one thread. A result that is not scipy's fails the run.
 """
 
 from __future__ import annotations
 
-import argparse
-import datetime
-import json
 import multiprocessing
 import os
-import platform
 import resource
 import time
-from pathlib import Path
 from typing import Any
 
 import numpy as np
+from _measure import Table, options
 from scipy.cluster.hierarchy import fcluster, linkage
 
-from dprnet.core.records import Detections, FloatArray
+from dprnet.core.records import Detections, FloatArray, IntArray
 from dprnet.pick import PickConfig, cluster, pick
 
 WIDTH = 256  # numbers in an embedding (the paper-size detector; with colours beside them tiny has 688)
 CUT = 0.3
+AIMS = {10_000: 2, 100_000: 60}  # processor seconds
+MOST_MB = 2048
 
 
 def garments(n: int, width: int, rng: np.random.Generator) -> FloatArray:
@@ -100,37 +98,49 @@ def measure(shape: str, n: int, width: int, method: str, pipe: Any) -> None:
     pipe.send((row, np.unique(labels, return_inverse=True)[1]))
 
 
+def measured(shape: str, n: int, width: int, method: str) -> tuple[dict[str, Any], IntArray]:
+    """A row and the labels, from a process of its own."""
+    context = multiprocessing.get_context("spawn")
+    here, there = context.Pipe(duplex=False)
+    child = context.Process(target=measure, args=(shape, n, width, method, there))
+    child.start()
+    there.close()
+    row, labels = here.recv()
+    child.join()
+    return row, labels
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = options(__doc__)
     parser.add_argument("--sizes", type=int, nargs="+", default=[50, 1000, 10000, 100000])
     parser.add_argument("--width", type=int, default=WIDTH, help="numbers in an embedding")
     parser.add_argument("--plain", type=int, default=10000, help="largest pool that plain scipy is given")
     parser.add_argument("--shapes", nargs="+", choices=list(SHAPES), default=list(SHAPES))
-    parser.add_argument("--out", type=Path, help="append the rows as JSON Lines")
-    options = parser.parse_args()
-    machine = {
-        "date": datetime.date.today().isoformat(),
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
-        "threads": os.environ.get("OMP_NUM_THREADS", "all"),
-    }
-    context = multiprocessing.get_context("spawn")
-    for shape in options.shapes:
-        for n in options.sizes:
-            answers = {}
-            for method in ["cluster", "pick", "scipy"] if n <= options.plain else ["cluster", "pick"]:
-                here, there = context.Pipe(duplex=False)
-                child = context.Process(target=measure, args=(shape, n, options.width, method, there))
-                child.start()
-                there.close()
-                row, answers[method] = here.recv()
-                child.join()
-                if method == "scipy":
-                    pairs = np.unique(np.stack(list(answers.values())), axis=1).shape[1]
-                    row["same_clusters"] = all(len(np.unique(a)) == pairs for a in answers.values())
-                print(json.dumps(row), flush=True)
-                if options.out:
-                    with options.out.open("a", encoding="utf-8") as file:
-                        file.write(json.dumps(machine | row) + "\n")
+    given = parser.parse_args()
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # of the children: the time of one core
+    table = Table("clustering", given.out)
+    for shape in given.shapes:
+        for n in given.sizes:
+            tell(shape, n, given.width, ["cluster", "pick", "scipy"][: 3 if n <= given.plain else 2], table)
+
+
+def tell(shape: str, n: int, width: int, methods: list[str], table: Table) -> None:
+    """Rows of one pool; the clusters must be those of plain average linkage wherever that is run."""
+    found = {method: measured(shape, n, width, method) for method in methods}
+    plain = found["scipy"][0]["cpu_s"] if "scipy" in found else 0.0
+    for method, (row, _) in found.items():
+        name = f"{shape}, {n} detections of {width} numbers: {method}"
+        aim = f"< {AIMS[n]}" if method == "cluster" and n in AIMS else ""
+        told = f"{row['clusters']} clusters" + (f", {row['folded']} folded" if row["folded"] else "")
+        table.row(f"{name} ({told})", row["cpu_s"], "processor s", aim=aim)
+        if plain and method == "cluster":
+            table.row(f"{name}, scipy takes", plain, "processor s", "ours", plain / max(row["cpu_s"], 1e-3))
+        if n == max(AIMS):
+            table.row(f"{name}, peak memory", row["peak_mb"], "MB", aim=f"<= {MOST_MB}")
+    if "scipy" in found:
+        pairs = np.unique(np.stack([labels for _, labels in found.values()]), axis=1).shape[1]
+        if any(len(np.unique(labels)) != pairs for _, labels in found.values()):
+            raise SystemExit(f"{shape}, {n} detections: other clusters than plain average linkage")
 
 
 if __name__ == "__main__":

@@ -1,13 +1,15 @@
 """Gallery construction: photos a second against cores / (reading + embedding), the limit where nothing stalls.
 
-    python benchmarks/gallery.py PHOTOS [--count 200] [--rounds 3] [--out FILE.csv]
+    python benchmarks/gallery.py [PHOTOS] [--count 200] [--rounds 3] [--out FILE.csv]
 
-Reading is measured against simplejpeg with scaled decoding, the fastest peer; a missing peer fails the run.
+Without PHOTOS, those of the catalogue in DPRNET_DATA. Reading is measured against simplejpeg with scaled decoding, the
+fastest peer; a missing peer fails the run.
 """
 
 from __future__ import annotations
 
 import csv
+import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -41,10 +43,13 @@ def scaled(photo: Path) -> None:
 
 def main() -> None:
     parser = options(__doc__, rounds=3)
-    parser.add_argument("photos", type=Path)
+    data = os.environ.get("DPRNET_DATA")
+    parser.add_argument("photos", type=Path, nargs="?", default=Path(data, "luma") if data else None)
     parser.add_argument("--count", type=int, default=200)
     parser.add_argument("--bundle", default="tiny")
     given = parser.parse_args()
+    if given.photos is None:
+        parser.error("name a folder of photos, or set DPRNET_DATA")
     table = Table("gallery", given.out)
     found = sorted(path for path in given.photos.rglob("*") if path.suffix.lower() in (".jpg", ".jpeg"))
     if not found:
@@ -76,7 +81,7 @@ def main() -> None:
     table.row("noise: read again", each["read again"], "ms", "read", each["read again"] / each["read"])
     table.row("embed a photo, prepared", each["embed"], "ms")
     table.row("build, processor", each["build"], "ms", "read + embed", each["build"] / (each["read"] + each["embed"]))
-    table.row("build", rate, "photos/s", "cores / (read + embed)", rate / limit, spent["build"].share)
+    table.row("build", rate, "photos/s", "cores / (read + embed)", rate / limit, spent["build"].share, aim=">= 0.9")
 
 
 if __name__ == "__main__":

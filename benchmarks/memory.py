@@ -1,6 +1,7 @@
 """Peak memory for a 10-second clip and for two hours of it: the difference must stay within 200 MB.
 
     python benchmarks/memory.py [VIDEO] [--stage decode|search] [--every 2s] [--hours 2] [--bundle tiny]
+                                [--out FILE.csv]
 
 The long video is the clip's packets copied one loop after another, with no re-encoding. Each run has a process of its
 own; its peak is its own largest resident memory plus that of the decoder's process.
@@ -9,10 +10,7 @@ own; its peak is its own largest resident memory plus that of the decoder's proc
 from __future__ import annotations
 
 import argparse
-import datetime
 import json
-import os
-import platform
 import subprocess
 import sys
 import tempfile
@@ -23,6 +21,7 @@ from typing import Any
 
 import av
 import numpy as np
+from _measure import Table, options
 
 ALLOWED_MB = 200
 
@@ -129,7 +128,7 @@ def measured(path: Path, given: argparse.Namespace) -> dict[str, float]:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = options(__doc__)
     parser.add_argument("video", nargs="?", type=Path)
     parser.add_argument("--stage", choices=("decode", "search"), default="decode")
     parser.add_argument("--every", default="2s")
@@ -147,18 +146,18 @@ def main() -> int:
         long = Path(folder) / f"long{short.suffix}"
         loop(short, given.hours, long)
         runs = {"clip": measured(short, given), f"{given.hours:g} h": measured(long, given)}
-    date = datetime.datetime.now(tz=datetime.UTC).date()
-    print(f"{date}  {platform.machine()}, {os.cpu_count()} cores; {given.stage}, every {given.every}")
-    print("| video | frames | seconds | own peak, MB | decoder's peak, MB | together |\n|---|---|---|---|---|---|")
+    table = Table("memory", given.out)
     peaks = []
     for name, run in runs.items():
         own, child = run["own_kb"] / 1024, run["child_kb"] / 1024
         peaks.append(own + child)
-        print(f"| {name} | {run['frames']} | {run['seconds']:.1f} | {own:.0f} | {child:.0f} | {own + child:.0f} |")
+        row = f"{given.stage} every {given.every}, {name} ({run['frames']} frames)"
+        table.row(f"{row}: {'decoder beside it' if given.stage == 'search' else 'decoder'}", child, "MB")
+        table.row(f"{row}: both processes at their peaks", own + child, "MB")
+        table.row(f"{row}: time", run["seconds"], "s")
     grown = peaks[1] - peaks[0]
-    verdict = "within" if grown <= ALLOWED_MB else "OVER"
-    print(f"the long video takes {grown:+.0f} MB ({verdict} the {ALLOWED_MB} MB allowed)")
-    return int(grown > ALLOWED_MB)
+    table.row(f"{given.stage}: the long video takes more", grown, "MB", aim=f"<= {ALLOWED_MB}")
+    return 0
 
 
 if __name__ == "__main__":

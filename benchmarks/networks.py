@@ -1,20 +1,25 @@
-"""Detector and embedder of a bundle: images a second against the same network in plain torch, and against a bare run of
-the same graphs in OpenVINO (fixed inputs, nothing between the graphs), which is the floor.
+"""Detector and embedder of a bundle: against the same network in plain torch, and against OpenVINO's own benchmark of
+the same graphs on the same inputs (``benchmark_app``).
 
-    python benchmarks/networks.py [--bundle tiny] [--photos FOLDER] [--rounds 5] [--out FILE.csv]
+    python benchmarks/networks.py [--bundle tiny] [--photos FOLDER] [--rounds 5] [--seconds 5] [--out FILE.csv]
 
-Processor seconds of one core (one lane); the floor is measured twice in every round.
+Processor seconds of one lane where rows say so: ours, torch, and a bare run of the graphs with nothing in between (the
+floor, measured twice in every round). Images a second are of all cores by the clock, as ``benchmark_app`` counts: they
+mean something on a free machine only.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from _measure import Table, interleaved, options
+from _openvino import runs_a_second
 
-from dprnet.core import graphs
+from dprnet.core import graphs, int8
 from dprnet.core.bundle import Bundle
 from dprnet.core.images import read_image, resize_bilinear
 from dprnet.core.records import Frame, Image
@@ -23,6 +28,8 @@ from dprnet.detect.config import fitted_size
 from dprnet.embed.embedder import Embedder, prepare
 
 FRAMES, CROPS = 8, 64
+BOXES = (1, 5, 20)
+Call = tuple[str, tuple[Any, ...]]
 
 
 def photos(folder: Path | None, height: int, width: int) -> list[Image]:
@@ -35,9 +42,9 @@ def photos(folder: Path | None, height: int, width: int) -> list[Image]:
     return list(noise.repeat(16, 1).repeat(16, 2)[:, :height, :width])
 
 
-def recorded(runtime: Any, images: list[Image], threshold: float) -> list[tuple[str, tuple[Any, ...]]]:
+def recorded(runtime: Any, images: list[Image], threshold: float) -> list[Call]:
     """The inputs of every graph that a runtime calls for some images."""
-    calls: list[tuple[str, tuple[Any, ...]]] = []
+    calls: list[Call] = []
     runs = dict(runtime._graphs)
 
     def noting(name: str) -> Any:
@@ -54,79 +61,121 @@ def recorded(runtime: Any, images: list[Image], threshold: float) -> list[tuple[
     return calls
 
 
-def detector_rows(bundle: Bundle, folder: Path | None, rounds: int, table: Table) -> None:
-    ours, torchs = (Detector.from_bundle(bundle, runtime=name) for name in ("openvino", "torch"))
-    height, width = fitted_size(720, 1280, ours.config.short_side, ours.config.long_side)
+def runtimes(bundle: Bundle, part: str, names: tuple[str, ...]) -> list[str]:
+    return (
+        ["openvino", "int8"] if int8.entry(bundle, part) and int8.ready(bundle, part, names, "int8") else ["openvino"]
+    )
+
+
+def detector_rows(bundle: Bundle, folder: Path | None, rounds: int, seconds: int, table: Table) -> None:
+    torchs = Detector.from_bundle(bundle, runtime="torch")
+    height, width = fitted_size(720, 1280, torchs.config.short_side, torchs.config.long_side)
     images = photos(folder, height, width)
     frames = [Frame(image, number, 0.0) for number, image in enumerate(images)]
-    calls = recorded(ours.runtime, images, ours.config.boxes.score_threshold)
-    runs = ours.runtime._graphs  # type: ignore[attr-defined]
+    names = runtimes(bundle, "detector", ("first",))
+    detectors = {name: Detector.from_bundle(bundle, runtime=name) for name in names}
+    threshold = torchs.config.boxes.score_threshold
+    calls = {name: recorded(one.runtime, images, threshold) for name, one in detectors.items()}
 
-    def bare() -> None:
-        for name, arrays in calls:
-            runs[name](*arrays)
+    def bare(name: str) -> None:
+        for graph, arrays in calls[name]:
+            detectors[name].runtime._graphs[graph](*arrays)  # type: ignore[attr-defined]
 
-    spent = interleaved(
-        {"floor": bare, "floor again": bare, "ours": lambda: list(ours(frames)), "torch": lambda: list(torchs(frames))},
-        rounds,
-    )
-    each = {name: 1000 * one.cpu_s / len(images) for name, one in spent.items()}
-    found = sum(len(one) for one in ours(frames)) / len(frames)
+    jobs: dict[str, Callable[[], object]] = {"torch": lambda: list(torchs(frames))}
+    for name in names:
+        jobs |= {
+            f"{name}: floor": lambda name=name: bare(name),
+            f"{name}: floor again": lambda name=name: bare(name),
+            f"{name}: ours": lambda name=name: list(detectors[name](frames)),
+        }
+    spent = interleaved(jobs, rounds)
+    found = sum(len(one) for one in detectors["openvino"](frames)) / len(frames)
     print(f"{width} x {height} pixels, {found:.1f} detections a frame")
-    table.row("detector, a frame", each["ours"], "ms", "plain torch", each["torch"] / each["ours"])
-    table.row("detector, share of OpenVINO's bare run", each["floor"], "ms", "ours", each["floor"] / each["ours"])
-    table.row("noise: the floor again", each["floor again"], "ms", "the floor", each["floor again"] / each["floor"])
-    branch_rows(ours.runtime, calls, rounds, table)
+    cores = graphs.lanes()
+    for name in names:
+        floor, again, ours = (1000 * spent[f"{name}: {job}"].cpu_s / FRAMES for job in ("floor", "floor again", "ours"))
+        plain = 1000 * spent["torch"].cpu_s / FRAMES
+        table.row(f"detector {name}, a frame", ours, "processor ms", "plain torch / it", plain / ours, aim=">= 2")
+        table.row(f"detector {name}, the graphs alone", floor, "processor ms", "of ours", floor / ours, aim=">= 0.9")
+        table.row(f"detector {name}, noise: the graphs again", again, "processor ms", "the graphs", again / floor)
+        rate = len(images) / spent[f"{name}: ours"].wall_s
+        theirs = (
+            1
+            / sum(
+                1 / runs_a_second(detectors[name].runtime._graphs[graph].path, arrays, cores, seconds)  # type: ignore[attr-defined]
+                for graph, arrays in calls[name][: len(detectors[name].runtime._graphs)]  # type: ignore[attr-defined]
+            )
+        )
+        share = spent[f"{name}: ours"].share
+        table.row(f"detector {name}", rate, "frames/s", "OpenVINO's benchmark", rate / theirs, share, aim=">= 0.9")
+        branch_rows(name, detectors[name].runtime, calls[name], rounds, table)
 
 
-def branch_rows(runtime: Any, calls: list[tuple[str, tuple[Any, ...]]], rounds: int, table: Table) -> None:
+def branch_rows(name: str, runtime: Any, calls: list[Call], rounds: int, table: Table) -> None:
     """What the scoring branches and the instance branch cost by the number of boxes."""
-    arrays = next(arrays for name, arrays in calls if name == "views")
+    arrays = next(arrays for graph, arrays in calls if graph == "views")
     maps = arrays[: len(arrays) - len(runtime.config.levels)]
     one = np.array([[40, 30, 140, 190]], np.float32)
 
     def with_boxes(count: int) -> Any:
         return lambda: runtime._on_boxes("views", maps, [one.repeat(count, 0)])
 
-    spent = interleaved({str(count): with_boxes(count) for count in (1, 5, 20)}, rounds)
+    spent = interleaved({str(count): with_boxes(count) for count in BOXES}, rounds)
     for count, seen in spent.items():
-        table.row(f"branches at {count} boxes a frame", 1000 * seen.cpu_s, "ms")
+        table.row(f"detector {name}, branches at {count} boxes a frame", 1000 * seen.cpu_s, "processor ms")
 
 
-def embedder_rows(bundle: Bundle, rounds: int, table: Table) -> None:
-    ours, torchs = (Embedder.from_bundle(bundle, runtime=name) for name in ("openvino", "torch"))
+def embedder_rows(bundle: Bundle, rounds: int, seconds: int, table: Table) -> None:
+    names = runtimes(bundle, "embedder", ("embedder",))
+    torchs = Embedder.from_bundle(bundle, runtime="torch")
+    embedders = {name: Embedder.from_bundle(bundle, runtime=name) for name in names}
     rng = np.random.default_rng(0)
     crops = [rng.integers(0, 256, (220, 160, 3), np.uint8) for _ in range(CROPS)]
-    ready = np.stack([prepare(crop, ours.config) for crop in crops])
-    batches = [ready[start : start + ours.batch] for start in range(0, len(ready), ours.batch)]
+    ready = np.stack([prepare(crop, torchs.config) for crop in crops])
 
-    def bare() -> None:
-        for batch in batches:
-            ours.runtime(batch)
+    def network(embedder: Embedder) -> None:
+        for start in range(0, len(ready), embedder.batch):
+            embedder.runtime(ready[start : start + embedder.batch])
 
-    def network() -> None:
-        for start in range(0, len(ready), torchs.batch):
-            torchs.runtime(ready[start : start + torchs.batch])
-
-    spent = interleaved({"floor": bare, "floor again": bare, "ours": lambda: ours(crops), "torch": network}, rounds)
-    each = {name: 1000 * one.cpu_s / len(crops) for name, one in spent.items()}
-    table.row("embedder, the network", each["floor"], "ms", "plain torch", each["torch"] / each["floor"])
-    table.row("embedder, with preparing the crop", each["ours"], "ms", "the network", each["ours"] / each["floor"])
-    table.row("noise: the floor again", each["floor again"], "ms", "the floor", each["floor again"] / each["floor"])
+    jobs: dict[str, Callable[[], object]] = {"torch": lambda: network(torchs)}
+    for name in names:
+        jobs |= {
+            f"{name}: floor": lambda name=name: network(embedders[name]),
+            f"{name}: floor again": lambda name=name: network(embedders[name]),
+            f"{name}: ours": lambda name=name: embedders[name](crops),
+        }
+    spent = interleaved(jobs, rounds)
     cores = graphs.lanes()
-    table.row(f"embedder on {cores} cores", 1000 * cores / each["floor"], "images/s", "the paper's 850",
-              cores * 1000 / each["floor"] / 850)  # fmt: skip
+    for name in names:
+        floor, again, ours = (1000 * spent[f"{name}: {job}"].cpu_s / CROPS for job in ("floor", "floor again", "ours"))
+        plain = 1000 * spent["torch"].cpu_s / CROPS
+        table.row(f"embedder {name}, an image", ours, "processor ms", "plain torch / it", plain / ours, aim=">= 2")
+        table.row(f"embedder {name}, the network alone", floor, "processor ms", "of ours", floor / ours)
+        table.row(f"embedder {name}, noise: the network again", again, "processor ms", "the network", again / floor)
+        batch = embedders[name].batch
+        graph = embedders[name].runtime._run.path  # type: ignore[attr-defined]
+        theirs = batch * runs_a_second(graph, [ready[:batch]], cores, seconds)
+        one = spent[f"{name}: ours"]
+        rate = CROPS / one.wall_s
+        table.row(f"embedder {name}", rate, "images/s", "OpenVINO's benchmark", rate / theirs, one.share, aim=">= 0.9")
+        limit = 1000 * cores / floor
+        aim = ">= 1" if name == "int8" else ""
+        table.row(
+            f"embedder {name}, {cores} cores / network", limit, "images/s", "the paper's 850", limit / 850, aim=aim
+        )
 
 
 def main() -> None:
     parser = options(__doc__)
     parser.add_argument("--bundle", default="tiny")
     parser.add_argument("--photos", type=Path)
+    parser.add_argument("--seconds", type=int, default=5, help="of each graph in OpenVINO's benchmark")
     given = parser.parse_args()
+    torch.set_num_threads(graphs.lanes())
     table = Table("networks", given.out)
     bundle = Bundle.from_pretrained(given.bundle)
-    detector_rows(bundle, given.photos, given.rounds, table)
-    embedder_rows(bundle, given.rounds, table)
+    detector_rows(bundle, given.photos, given.rounds, given.seconds, table)
+    embedder_rows(bundle, given.rounds, given.seconds, table)
 
 
 if __name__ == "__main__":

@@ -83,6 +83,7 @@ class Graph:
     def __init__(self, path: Path, lanes: int) -> None:
         import openvino
 
+        self.path = path
         core = _core(openvino)
         settings = {
             "INFERENCE_PRECISION_HINT": "f32",  # where bfloat16 is fast it would be taken, and answers would differ
