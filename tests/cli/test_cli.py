@@ -72,6 +72,72 @@ def test_search_prints_a_summary(gallery, random_bundle, moving_square, capsys):
     assert "garments, " in capsys.readouterr().out
 
 
+@pytest.fixture
+def searched(gallery, random_bundle, moving_square, tmp_path, capsys):
+    """The one line that `search --json` prints for the same clip given twice."""
+    copy = tmp_path / "copy.mp4"
+    copy.write_bytes(moving_square.read_bytes())
+
+    def line(*more):
+        common = ["--gallery", str(gallery), "--bundle", str(random_bundle), "--runtime", "torch", "--json"]
+        assert run(["search", str(moving_square), str(copy), *common, *more]) == 0
+        return json.loads(capsys.readouterr().out)
+
+    return line
+
+
+def test_search_of_several_videos_and_as_one(searched):
+    apart, joined = searched("--every", "1s"), searched("--every", "10f", "--as-one")
+    assert [source["frames"] for source in apart["sources"]] == [3, 3] == [s["frames"] for s in joined["sources"]]
+    assert 0 < len(joined["garments"]) < len(apart["garments"])
+    assert all(len({view["source"] for view in garment["views"]}) == 1 for garment in apart["garments"])
+    assert any(len({view["source"] for view in garment["views"]}) == 2 for garment in joined["garments"])
+    assert (joined["settings"]["as_one"], joined["settings"]["every"]) == (True, "10f")
+
+
+def test_search_until_a_stage(searched):
+    detect, pick, embed = (searched("--every", "1s", "--until", stage) for stage in ("detect", "pick", "embed"))
+    assert all(len(garment["views"]) == 1 for garment in detect["garments"])
+    assert sum(len(garment["views"]) for garment in pick["garments"]) == len(detect["garments"])
+    assert all(len(garment["embedding"]) == 16 for garment in embed["garments"])
+    for line in (detect, pick, embed):
+        assert not any(garment["matches"] for garment in line["garments"])
+        assert line["gallery"] == ""
+    assert not any("embedding" in garment for garment in pick["garments"])
+
+
+def test_search_falls_back_where_no_view_is_good(gallery, random_bundle, moving_square, tmp_path, capsys):
+    import shutil
+
+    strict = tmp_path / "strict"
+    shutil.copytree(random_bundle, strict)
+    manifest = json.loads((strict / "bundle.json").read_text(encoding="utf-8"))
+    manifest["settings"]["picking"] |= {"viewpoint": 1.0}
+    (strict / "bundle.json").write_text(json.dumps(manifest), encoding="utf-8")
+    common = ["search", str(moving_square), "--gallery", str(gallery), "--bundle", str(strict), "--json"]
+    lines = []
+    for more in ([], ["--fallback", "best"]):
+        assert run([*common, *more]) == 0
+        lines.append(json.loads(capsys.readouterr().out))
+    plain, helped = lines
+    assert {garment["status"] for garment in plain["garments"] + helped["garments"]} == {"seen"}
+    assert not any(garment["matches"] for garment in plain["garments"])
+    assert all(garment["matches"] for garment in helped["garments"])
+
+
+@pytest.mark.slow
+def test_the_same_result_in_another_process(gallery, random_bundle, moving_square):
+    """Row R5: same input, same model, same result on a CPU, byte for byte but for the seconds."""
+    command = [sys.executable, "-m", "dprnet", "search", str(moving_square), "--every", "3f", "--json"]
+    command += ["--gallery", str(gallery), "--bundle", str(random_bundle)]
+    lines = []
+    for seed in ("1", "2"):
+        done = subprocess.run(command, capture_output=True, check=True, env=os.environ | {"PYTHONHASHSEED": seed})
+        lines.append(json.loads(done.stdout) | {"seconds": {}})
+    assert json.dumps(lines[0]) == json.dumps(lines[1])
+    assert len(lines[0]["garments"]) > 1
+
+
 def test_some_failed_is_3(gallery, random_bundle, moving_square, tmp_path, capsys):
     bad = tmp_path / "bad.mp4"
     bad.write_bytes(b"x")
