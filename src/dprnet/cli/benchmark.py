@@ -15,7 +15,10 @@ def benchmark(
     seconds: Annotated[int, typer.Option("--seconds", min=1, help="Length of the clip.")] = 30,
     rounds: Annotated[int, typer.Option("--rounds", min=1, help="Each figure is the median of so many.")] = 5,
     batch: Annotated[int | None, typer.Option("--batch", min=1, help="Images of a call; 512 on CUDA, else 8.")] = None,
-    compiled: Annotated[bool, typer.Option("--compile", help="Run the embedders through torch.compile.")] = False,
+    compiled: Annotated[bool, typer.Option("--compile", help="Run the networks through torch.compile.")] = False,
+    torchcodec: Annotated[
+        bool, typer.Option("--torchcodec", help="Also a clip that torchcodec decodes on the device (NVDEC on CUDA).")
+    ] = False,
     json: JsonOption = False,
 ) -> None:
     """How fast this machine is: embedder, detector and a whole clip on one device (bfloat16 on CUDA)."""
@@ -28,7 +31,14 @@ def benchmark(
 
     loaded = Bundle.from_pretrained(bundle)
     speed = measure_speed(
-        loaded, device, seconds=seconds, rounds=rounds, batch=batch, compiled=compiled, progress=on_stderr()
+        loaded,
+        device,
+        seconds=seconds,
+        rounds=rounds,
+        batch=batch,
+        compiled=compiled,
+        torchcodec=torchcodec,
+        progress=on_stderr(),
     )
     typer.echo(f"{speed.device}, {speed.precision}, {loaded.identity}", err=json)
     for row in speed.rows:

@@ -132,7 +132,7 @@ class Detector:
             found = self.runtime(images, threshold)
         except FloatingPointError as error:
             raise BadBundle(self.where, f"{error} at frame {group[0].index}; the weights are damaged") from None
-        return [self._record(*one) for one in zip(group, images, found, strict=True)]
+        return [self.record(*one) for one in zip(group, images, found, strict=True)]
 
     def image(self, frame: Frame) -> Image:
         """A frame as the network looks at it."""
@@ -140,7 +140,8 @@ class Detector:
         height, width = fitted_size(height, width, self.config.short_side, self.config.long_side)
         return resize_bilinear(frame.image, width, height)
 
-    def _record(self, frame: Frame, image: Image, found: Garments) -> Detections:
+    def record(self, frame: Frame, image: Image, found: Garments) -> Detections:
+        """What was found in ``image``, the frame as the network looked at it, as the frame's detections."""
         height, width = frame.image.shape[:2]
         scale = np.array([width / image.shape[1], height / image.shape[0]] * 2) / frame.scale
         count = len(found.boxes)

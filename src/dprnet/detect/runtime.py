@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from dprnet.core import graphs
 from dprnet.core.records import Image
+from dprnet.core.transfer import lanes_of, own_stream, sent
 from dprnet.detect import boxes as geometry
 from dprnet.detect.boxes import Floats, Ints
 from dprnet.detect.config import BOX_WEIGHTS, MIN_SIDE, STRIDE, DetectorConfig
@@ -73,11 +74,12 @@ class TorchRuntime:
     """
 
     name = "torch"
-    lanes = 1
 
     def __init__(self, network: DetectorNetwork, device: str = "cpu", precision: graphs.Precision = "float32") -> None:
         self.network = network.to(device).eval().requires_grad_(False)
         self.config = network.config
+        self.device = device
+        self.lanes = lanes_of(device)
         self.precision = precision
         if precision == "bf16":
             import torch
@@ -86,18 +88,9 @@ class TorchRuntime:
 
     def __call__(self, images: Sequence[Image], score_threshold: float) -> list[Garments]:
         """See :class:`Runtime`."""
-        import torch
-
-        tensors = [torch.from_numpy(np.require(image, requirements=["C", "W"])).permute(2, 0, 1) for image in images]
-        return [
-            Garments(
-                found.boxes.float().cpu().numpy(),
-                found.labels.cpu().numpy(),
-                found.scores.float().cpu().numpy(),
-                {name: values.float().cpu().numpy() for name, values in found.answers.items()},
-            )
-            for found in self.found(tensors, score_threshold)
-        ]
+        with own_stream(self.device):
+            tensors = [sent(image, self.device).permute(2, 0, 1) for image in images]
+            return [garments(found) for found in self.found(tensors, score_threshold)]
 
     def found(self, images: Sequence[torch.Tensor], score_threshold: float) -> list[Found]:
         """The garments of images (3, H, W) uint8 that may already be on the device; all stays there."""
@@ -106,6 +99,16 @@ class TorchRuntime:
         device = self.network.backbone.mean.device.type
         with torch.autocast(device, torch.bfloat16, enabled=self.precision == "bf16"):
             return self.network.detections(images, score_threshold)
+
+
+def garments(found: Found) -> Garments:
+    """What the network found in an image, off the device."""
+    return Garments(
+        found.boxes.float().cpu().numpy(),
+        found.labels.cpu().numpy(),
+        found.scores.float().cpu().numpy(),
+        {name: values.float().cpu().numpy() for name, values in found.answers.items()},
+    )
 
 
 class GraphRuntime:

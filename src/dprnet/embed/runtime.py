@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from dprnet.core import graphs
 from dprnet.core.records import FloatArray
+from dprnet.core.transfer import lanes_of, own_stream, sent
 from dprnet.embed.config import EmbedderConfig
 
 if TYPE_CHECKING:
@@ -51,7 +52,6 @@ class TorchRuntime:
     """
 
     name = "torch"
-    lanes = 1
 
     def __init__(
         self, network: EmbedderNetwork, device: torch.device | str = "cpu", precision: graphs.Precision = "float32"
@@ -61,15 +61,15 @@ class TorchRuntime:
         self.config = network.config
         self.size = network.size
         self.device = torch.device(device)
+        self.lanes = lanes_of(self.device)
         moved = network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.network: EmbedderNetwork = moved.eval()
         self.precision = precision
 
     def __call__(self, images: NDArray[np.uint8]) -> FloatArray:
         """See :class:`Runtime`."""
-        import torch
-
-        vectors: FloatArray = self.vectors(torch.from_numpy(images)).cpu().numpy()
+        with own_stream(self.device):
+            vectors: FloatArray = self.vectors(sent(images, self.device)).cpu().numpy()
         return vectors
 
     def vectors(self, images: torch.Tensor) -> torch.Tensor:

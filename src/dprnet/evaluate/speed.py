@@ -32,6 +32,7 @@ from dprnet.pipeline import VideoToShop
 
 if TYPE_CHECKING:
     from dprnet.embed.model import EmbedderNetwork
+    from dprnet.evaluate.speed_on_device import OnDevice
 
 PAPER = EmbedderConfig(backbone="resnet50", image_size=224, batch_norm="live")  # paper-size recipe; weights at random
 FRAMES_A_SECOND = 25
@@ -68,6 +69,7 @@ def measure_speed(
     batch: int | None = None,
     paper_size: bool | None = None,
     compiled: bool = False,
+    torchcodec: bool = False,
     progress: Progress = SILENT,
 ) -> Speed:
     """Time a bundle on a device; medians of the rounds, each after one that warms up.
@@ -76,10 +78,12 @@ def measure_speed(
         seconds: of the clip (720p, H.264), looked at every half second.
         batch: images of an embedder's call; 512 on CUDA, 8 elsewhere, a quarter of it for frames.
         paper_size: also an untrained ResNet-50 at 224 pixels, the paper's size; by default on CUDA only.
-        compiled: run the embedders through torch.compile.
+        compiled: run the embedders and the detector's backbone through torch.compile.
+        torchcodec: also a clip that torchcodec decodes on the device (NVDEC on CUDA) and that stays there.
 
     Raises:
         BadRecipe: there is no such device here.
+        MissingExtra: torchcodec was asked for and is not there.
     """
     import torch
 
@@ -99,8 +103,14 @@ def measure_speed(
         partial(_embedding, name, network, device, precision, batch, rounds, compiled)
         for name, network in networks.items()
     ]
-    steps.append(partial(_detecting, runtime, device, max(1, batch // 4), rounds))
+    steps.append(partial(_detecting, runtime, device, max(1, batch // 4), rounds, compiled))
     steps.append(partial(_clip, bundle, runtime, embedder, device, precision, seconds, rounds))
+    if torchcodec:
+        from dprnet.evaluate.speed_on_device import OnDevice
+
+        encoder = EmbedderRuntime(embedder.network, device, precision)
+        whole = OnDevice(bundle, Detector(runtime, device), encoder, device, max(1, batch // 4))
+        steps.append(partial(_clip_on_device, whole, device, seconds, rounds))
     rows = tuple(row for step in progress.track(steps, "Measuring") for row in step())
     return Speed(torch.cuda.get_device_name(device) if cuda else "processor", precision, rows)
 
@@ -139,8 +149,11 @@ def _embedding(
     return [Row(name, batch / spent, "images/s", f"batches of {batch}, crops on the device")]
 
 
-def _detecting(runtime: DetectorRuntime, device: str, batch: int, rounds: int) -> list[Row]:
+def _detecting(runtime: DetectorRuntime, device: str, batch: int, rounds: int, compiled: bool) -> list[Row]:
     import torch
+
+    if compiled:
+        runtime.network.backbone.compile()
 
     height, width = fitted_size(720, 1280, runtime.config.short_side, runtime.config.long_side)
     rng = np.random.default_rng(0)
@@ -172,6 +185,20 @@ def _clip(
     return [
         Row(f"clip of {seconds} s", spent, "s", told),
         Row("clip, of real time", seconds / spent, "times real time"),
+    ]
+
+
+def _clip_on_device(whole: OnDevice, device: str, seconds: int, rounds: int) -> list[Row]:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "clip.mp4"
+        make_clip(path, seconds, 720)
+        frames = len(whole.wanted(path, EVERY))
+        decoding = _median(lambda: whole.decode(path, EVERY), device, rounds)
+        spent = _median(lambda: whole.search(path, EVERY), device, rounds)
+    told = f"720p, every {EVERY}, decoded by torchcodec on the device, to embeddings"
+    return [
+        Row("decoding by torchcodec", frames / decoding, "wanted frames/s", f"720p, every {EVERY}, on the device"),
+        Row(f"clip of {seconds} s, on the device throughout", spent, "s", told),
     ]
 
 
