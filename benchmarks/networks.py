@@ -10,6 +10,7 @@ mean something on a free machine only.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -33,7 +34,7 @@ Call = tuple[str, tuple[Any, ...]]
 
 
 def photos(folder: Path | None, height: int, width: int) -> list[Image]:
-    """Real photos if there are any; else coarse noise, in which a detector finds as much as its limit allows."""
+    """Real photos if there are any; else coarse noise, in which a detector finds hardly anything."""
     found = sorted(folder.rglob("*.jpg"))[:FRAMES] if folder else []
     if found:
         return [resize_bilinear(read_image(path).image, width, height) for path in found]
@@ -168,7 +169,8 @@ def embedder_rows(bundle: Bundle, rounds: int, seconds: int, table: Table) -> No
 def main() -> None:
     parser = options(__doc__)
     parser.add_argument("--bundle", default="tiny")
-    parser.add_argument("--photos", type=Path)
+    data = os.environ.get("DPRNET_DATA")
+    parser.add_argument("--photos", type=Path, default=Path(data, "ccp") if data else None, help="else DPRNET_DATA/ccp")
     parser.add_argument("--seconds", type=int, default=5, help="of each graph in OpenVINO's benchmark")
     given = parser.parse_args()
     torch.set_num_threads(graphs.lanes())
