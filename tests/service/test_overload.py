@@ -7,15 +7,17 @@ import statistics
 import threading
 import time
 from collections import Counter
+from functools import partial
 from pathlib import Path
 
 import psutil
 import pytest
 
-from .conftest import Answer, Running, process
+from .conftest import Running, process
 from .test_api import photo
 from .test_guard import make_short
 from .test_killing import address_of, until
+from .test_stopping import quietly
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3000)]
 CLIENTS, REQUESTS = 50, 3
@@ -70,10 +72,8 @@ def test_more_requests_than_may_be_answered_are_sent_away(tmp_path: Path, random
         short = tmp_path / "short.mp4"
         make_short(short)
         job = service.send(short)  # nobody works on it, so whoever follows it stays
-        lines: list[Answer] = []
-        followers = [
-            threading.Thread(target=lambda: lines.append(service.ask("GET", job["links"]["events"]))) for _ in range(3)
-        ]
+        follow = partial(service.ask, "GET", job["links"]["events"])
+        followers = [threading.Thread(target=quietly, args=(follow,)) for _ in range(3)]
         for one in followers:
             one.start()
         until(lambda: service.ask("GET", "/v1/jobs").status == 503, "three are being answered")

@@ -65,7 +65,7 @@ def test_ctrl_c_stops_everything_also_while_somebody_follows(
             service = Running(address_of(child), tmp_path / "data")
             job = service.send(long_video, f"name=look&{EVERY}")["id"]
             service.wait(job, until=under_way)
-            follower = threading.Thread(target=lambda: _quietly(lambda: service.ask("GET", f"/v1/jobs/{job}/events")))
+            follower = threading.Thread(target=lambda: quietly(lambda: service.ask("GET", f"/v1/jobs/{job}/events")))
             follower.start()
             below = psutil.Process(child.pid).children(recursive=True)
             begun = time.monotonic()
@@ -79,6 +79,6 @@ def test_ctrl_c_stops_everything_also_while_somebody_follows(
     assert at_best([interrupt] * TRIES) < STOPPED_S
 
 
-def _quietly(ask: Callable[[], object]) -> None:
+def quietly(ask: Callable[[], object]) -> None:
     with contextlib.suppress(OSError, http.client.HTTPException):  # hung up on, as wished
         ask()
