@@ -24,6 +24,14 @@ from dprnet.batch import BatchConfig, find_videos, on_ray, read_results, run_bat
 from dprnet.core.errors import BadRecipe, MissingExtra
 from dprnet.pipeline import index_catalogue
 
+# Ray warns of itself, of settings that it reads but nobody set, and of pipes that it leaves to its programs.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore::FutureWarning"),
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
+
 
 @pytest.mark.parametrize(
     ("cpus", "workers", "share"), [(2.0, 1, 1.0), (2.0, 2, 0.75), (2.0, 15, 0.1), (1.0, 1, 0.5), (1024, 1024, 0.999)]
@@ -162,10 +170,10 @@ def test_a_run_on_ray_that_is_killed_redoes_one_video_a_worker(
         text = journal.read_text("utf-8") if journal.is_file() else ""
         return text.count("\n") + read_results(out).num_rows
 
-    with subprocess.Popen(command, stderr=subprocess.DEVNULL, start_new_session=True) as driver:
+    with (tmp_path / "stderr.txt").open("w") as told, subprocess.Popen(command, stderr=told) as driver:
         while kept() < 3 and driver.poll() is None:
             time.sleep(0.02)
-        assert driver.poll() is None
+        assert driver.poll() is None, (tmp_path / "stderr.txt").read_text("utf-8")[-2000:]
         os.kill(driver.pid, signal.SIGKILL)
         driver.wait()
     before = kept()

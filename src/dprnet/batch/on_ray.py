@@ -33,6 +33,7 @@ log = logging.getLogger(__name__)
 
 SPARE_CPUS = 0.5  # ours: for Ray's own work; where actors hold every core, reading gets none and nothing ever moves
 LEAST_CPUS = 0.1  # ours: a worker that shares a core with more than nine others only costs memory
+STARTS = 3  # ours
 WAVE = 500  # ours: videos a worker before Ray is given a new list: it holds all of a list's entries at once
 
 
@@ -183,20 +184,34 @@ def _cluster(config: BatchConfig) -> Iterator[Any]:
         raise MissingExtra("batch", "--on ray needs Ray: pip install 'dprnet[ray]'") from None
     ours = not ray.is_initialized()
     if ours:
-        where = {"address": config.address} if config.address else {"address": "local", "include_dashboard": False}
-        try:
-            ray.init(**where, log_to_driver=False, logging_level=logging.ERROR)
-        except Exception as error:  # Ray raises plain Exceptions too, such as when its programs start too slowly
-            there = config.address or "this machine"
-            raise BadRecipe("batch", f"no Ray on {there} ({printable(str(error), 160)})") from None
-    context = ray.data.DataContext.get_current()
-    context.enable_progress_bars = False
-    logging.getLogger("ray.data").setLevel(logging.ERROR)
+        _begin(ray, config.address)
     try:
+        ray.data.DataContext.get_current().enable_progress_bars = False
+        logging.getLogger("ray.data").setLevel(logging.ERROR)
         yield ray
     finally:
         if ours:
             ray.shutdown()
+
+
+def _begin(ray: Any, address: str) -> None:
+    """Connect to a cluster, or start one here; its programs have half a minute to start, too little on a busy machine.
+
+    Raises:
+        BadRecipe: neither can be done.
+    """
+    where = {"address": address} if address else {"address": "local", "include_dashboard": False}
+    for attempt in range(1, STARTS + 1):
+        try:
+            ray.init(**where, log_to_driver=False, logging_level=logging.ERROR)
+        except Exception as error:  # Ray raises plain Exceptions too
+            ray.shutdown()
+            if address or attempt == STARTS:
+                there = address or "this machine"
+                raise BadRecipe("batch", f"no Ray on {there} ({printable(str(error), 160)})") from None
+            log.warning("Ray did not start (%s); trying again", printable(str(error), 160))
+        else:
+            return
 
 
 def _room(ray: Any, config: BatchConfig, share: float) -> None:
