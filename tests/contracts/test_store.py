@@ -331,7 +331,7 @@ def test_a_gallery_name_is_an_identifier(scheme: str, name: str) -> None:
 
 
 def test_an_unknown_kind_of_address_is_told() -> None:
-    with pytest.raises(BadGallery, match=r"give a folder, postgresql://"):
+    with pytest.raises(BadGallery, match=r"give a folder, s3://, postgresql://"):
         opened("mysql://shop")
 
 

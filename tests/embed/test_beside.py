@@ -9,7 +9,7 @@ from torch.nn import functional
 from dprnet.core.config import parse_settings
 from dprnet.core.errors import BadRecipe
 from dprnet.embed.backbone import pad_as_tensorflow
-from dprnet.embed.beside import Kept, Shades, Shrink
+from dprnet.embed.beside import Cells, Kept, Shades, Shrink
 from dprnet.embed.model import EmbedderConfig, EmbedderNetwork
 
 CONFIG = EmbedderConfig(
@@ -67,7 +67,7 @@ def test_training_leaves_them_as_they_are(network: EmbedderNetwork) -> None:
 
 
 def test_parts_begin_at_the_principal_directions() -> None:
-    shades = Shades(4)
+    shades = Shades(4, 48)
     images = photos(30, seed=2) * torch.tensor([1.0, 0.5, 0.2]).view(1, 3, 1, 1)
     shades.settle(images)
     turned = shades.turn(shades.see(images))
@@ -83,7 +83,7 @@ def test_white_ground_does_not_count_and_colour_does() -> None:
     close[:, :, 4:60, 4:60] = garment
     far[:, :, 24:40, 24:40] = garment
     other = close.flip(1)  # the same garment in another colour
-    shades = Shades(4)
+    shades = Shades(4, 64)
     seen = [shades.see(image)[0] for image in (close, far, other)]
     assert float(seen[0] @ seen[1]) > 0.95
     assert float(seen[0] @ seen[2]) < 0.3
@@ -94,6 +94,12 @@ def test_shrinking_is_torchs_antialiased_resizing() -> None:
     images = photos(2, 56)
     wanted = functional.interpolate(images, (32, 32), mode="bilinear", antialias=True)
     assert torch.allclose(Shrink(56, 32)(images), wanted, atol=1e-3)
+
+
+@pytest.mark.parametrize("side", [32, 64, 100, 224])
+def test_cells_are_torchs_adaptive_average(side: int) -> None:
+    images = photos(2, side)
+    assert torch.allclose(Cells(side, 64)(images), functional.adaptive_avg_pool2d(images, 64), atol=1e-3)
 
 
 def test_only_right_and_bottom_are_padded_and_names_stay() -> None:

@@ -20,29 +20,43 @@ from dprnet.core.colour import joint_colours
 from dprnet.embed.backbone import build_backbone, pad_as_tensorflow
 from dprnet.embed.config import BatchNorm, EmbedderConfig
 
+CHANNELS = 3
 NODES = 8  # ours: as the floor's histogram
 CELLS = 64  # ours: colours are averaged to so many cells a side
 WHITE = 0.96  # ours: a cell whose channels all reach it is the ground a shop photo stands on
 
 
-class Shrink(nn.Module):
-    """Squares (B, 3, H, H) -> (B, 3, S, S), as torch's antialiased bilinear resizing; two products with a fixed matrix,
-    which every runtime has.
-    """
+class Resample(nn.Module):
+    """Squares (B, 3, H, H) -> (B, 3, S, S) by two products with a fixed matrix (S, H), which every runtime has."""
 
     matrix: Tensor
 
-    def __init__(self, side: int, size: int) -> None:
+    def __init__(self, matrix: Tensor) -> None:
         super().__init__()
-        matrix = functional.interpolate(torch.eye(side)[None, None], (size, side), mode="bilinear", antialias=True)
-        self.register_buffer("matrix", matrix[0, 0], persistent=False)
+        self.size, self.side = matrix.shape
+        self.register_buffer("matrix", matrix, persistent=False)
 
     def forward(self, images: Tensor) -> Tensor:
         """The smaller squares."""
-        channels, size = images.shape[1], self.matrix.shape[0]
-        # Reshaped, since OpenVINO would fuse what comes after, number by channel, into the product, and then refuse it.
-        flat = self.matrix @ images.reshape(-1, *images.shape[2:]) @ self.matrix.T
-        return flat.reshape(-1, channels, size, size)
+        # Reshaped, since OpenVINO would fuse what comes after, number by channel, into the product, and then refuse it;
+        # to sizes that are known, since ONNX pools no map whose size it cannot tell.
+        flat = self.matrix @ images.reshape(-1, self.side, self.side) @ self.matrix.T
+        return flat.reshape(-1, CHANNELS, self.size, self.size)
+
+
+class Shrink(Resample):
+    """As torch's antialiased bilinear resizing."""
+
+    def __init__(self, side: int, size: int) -> None:
+        matrix = functional.interpolate(torch.eye(side)[None, None], (size, side), mode="bilinear", antialias=True)
+        super().__init__(matrix[0, 0])
+
+
+class Cells(Resample):
+    """As torch's adaptive average pooling, which ONNX lacks for sides that are no multiple of the cells."""
+
+    def __init__(self, side: int, cells: int) -> None:
+        super().__init__(functional.adaptive_avg_pool1d(torch.eye(side)[None], cells)[0].T.contiguous())
 
 
 class Part(nn.Module):
@@ -96,13 +110,14 @@ class Kept(Part):
 class Shades(Part):
     """The colours of an image without the white ground of shop photos."""
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, side: int) -> None:
         super().__init__(NODES**3, size)
+        self.cells = Cells(side, CELLS)
         self.requires_grad_(False)
 
     def see(self, images: Tensor) -> Tensor:
         """(B, N^3) roots of a histogram."""
-        cells = functional.adaptive_avg_pool2d(images.float() / 255, CELLS).clamp(0, 1).flatten(2)
+        cells = self.cells(images.float() / 255).clamp(0, 1).flatten(2)
         counts = ((1 - cells.amin(dim=1)) / (1 - WHITE)).clamp(0, 1)
         counts = counts + 1e-4  # an image that is white throughout has its colour too
         return joint_colours(cells, counts / counts.sum(dim=1, keepdim=True), NODES)

@@ -41,10 +41,18 @@ class ColourPool(nn.Module):
 
     def forward(self, images: Tensor, maps: Tensor) -> Tensor:
         """Images (B, 3, H, W) in [0, 255], feature map (B, C, h, w) -> (B, 3 N^2)."""
-        cells = functional.adaptive_avg_pool2d(images.float() / 255, GRID).clamp(0, 1)
+        cells = self._cells(images.float() / 255).clamp(0, 1)
         weight = self.attention(cells, maps).flatten(1)
         weight = weight / weight.sum(dim=1, keepdim=True).clamp_min(1e-6)
         return colour_roots(cells.flatten(2), weight, self.nodes)
+
+    @staticmethod
+    def _cells(images: Tensor) -> Tensor:
+        """Squares (B, 3, H, H) -> means of (B, 3, G, G) cells."""
+        side = int(images.shape[-1])
+        if side % GRID == 0:  # ONNX takes no adaptive pooling of what was made smaller inside the graph
+            return functional.avg_pool2d(images, side // GRID)
+        return functional.adaptive_avg_pool2d(images, GRID)
 
     def attention(self, cells: Tensor, maps: Tensor) -> Tensor:
         """How much each cell counts: (B, 3, G, G) and (B, C, h, w) -> (B, G, G) in (0, 1)."""

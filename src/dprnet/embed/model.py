@@ -47,7 +47,7 @@ class EmbedderNetwork(nn.Module):
         smaller = 0 < config.trained_image_size < config.image_size
         self.shrink = Shrink(config.image_size, config.trained_image_size) if smaller else None
         self.kept = Kept(config) if config.kept else None
-        self.shades = Shades(config.shades) if config.shades else None
+        self.shades = Shades(config.shades, config.image_size) if config.shades else None
         self.size = self.trained + config.kept + config.shades
 
     def pooled(self, images: Tensor) -> list[Tensor]:
