@@ -220,11 +220,14 @@ class Process:
     """
 
     def __init__(self, way: str) -> None:
-        self.way = way
+        self.way, self._warm = way, False
         self._pool = ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"))
 
     def seconds(self, job: Job, frames: int) -> float:
         """Processor seconds of one run, which must give so many frames (the floor: none)."""
+        if not self._warm:  # the first also loads the package
+            self._call(taken, job)
+            self._warm = True
         spent, count = self._call(taken, job)
         if count != frames and not self.way.startswith(("floor", "intra")):
             raise SystemExit(f"{self.way}: {count} frames of {Path(job.path).name}, {frames} were wanted")

@@ -231,12 +231,17 @@ class VideoToShop:
     def _look(self, path: Path, file: Path, number: int, every: Every, watch: Stopwatch, progress: Progress) -> _Seen:
         found = Gathering()
         idle = Idle()
-        with open_video(file, every, limits=self.limits, short_side=self.detector.short_side, source=number) as video:
+        with watch("decode"):  # its process starts
+            opened = open_video(file, every, limits=self.limits, short_side=self.detector.short_side, source=number)
+        with opened as video:
             with watch("detect"):
                 for detections in progress.track(self.detector(video, idle=idle), f"Looking at {path.name}"):
                     found.add(detections)
+                whole = found.whole()
             watch.of_these(idle.seconds, "decode", within="detect")
-            return _Seen(replace(video.record(), path=str(path)), file, found.whole())
+            with watch("decode"):  # the file is read once more, for its hash
+                record = video.record()
+            return _Seen(replace(record, path=str(path)), file, whole)
 
     def _pick(self, seen: list[_Seen], as_one: bool, until: Until | None) -> Picks:
         if until == "detect":
