@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,7 +17,7 @@ import pytest
 
 from dprnet.core.errors import BadGallery, DprnetError, MissingFile, NoSpace
 from dprnet.gallery.card import SCHEMA, GalleryCard
-from dprnet.gallery.lance import LanceStore
+from dprnet.gallery.lance import KEY, LanceStore
 from dprnet.gallery.store import DETAILS, TEXTS, VectorStore, details_schema, schema, store_class
 
 SIZE = 4
@@ -313,6 +314,46 @@ for n in range(15):
     writers = [subprocess.Popen([sys.executable, "-c", PRELUDE + script, address, name]) for name in ("left", "right")]
     assert [writer.wait() for writer in writers] == [0, 0]
     assert store.count() == 31
+
+
+def test_two_writers_of_one_new_item_at_the_same_moment(store: VectorStore, address: str) -> None:
+    """It is there once, with the photos of one of them."""
+    writers = [opened(address) for _ in range(3)]
+    for number in range(4):
+        start, wrong = threading.Barrier(len(writers)), []
+
+        def write(writer: VectorStore, title: str, number: int = number) -> None:
+            start.wait()  # noqa: B023 - all have ended before the next one is made
+            try:
+                writer.upsert(photos((f"{number}", "1.jpg"), (f"{number}", "2.jpg"), title=title))
+            except DprnetError as error:
+                wrong.append(error)  # noqa: B023
+
+        threads = [threading.Thread(target=write, args=(writer, f"{n}")) for n, writer in enumerate(writers)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        rows = store.read(["photo", "title"], [f"{number}"])[1].to_pylist()
+        assert wrong == []
+        assert sorted(row["photo"] for row in rows) == ["1.jpg", "2.jpg"]
+        assert len({row["title"] for row in rows}) == 1
+    for writer in writers:
+        writer.close()
+
+
+def test_a_gallery_of_before_tables_knew_their_keys(tmp_path: Path) -> None:
+    import lancedb
+
+    folder = tmp_path / "store"
+    LanceStore.create(str(folder), CARD).close()
+    lancedb.connect(folder).create_table("photos", schema=schema(SIZE), mode="overwrite")
+    for item_id in ("a", "b"):
+        old = LanceStore.open(str(folder))
+        old.upsert(photos((item_id, "1.jpg")))
+        assert all(KEY.encode() in old._table.schema.field(name).metadata for name in ("item_id", "photo"))
+        old.close()
+    assert held(LanceStore.open(str(folder))) == [("a", "1.jpg"), ("b", "1.jpg")]
 
 
 def test_a_server_that_is_not_there_is_told() -> None:

@@ -24,6 +24,10 @@ logger = logging.getLogger(__name__)
 TABLE = "photos"
 OURS = {f"{TABLE}.lance", f"{CARD}.partial"}
 """What a creation that was killed leaves behind: it holds nothing yet."""
+KEYS = ("item_id", "photo")
+KEY = "lance-schema:unenforced-primary-key"
+"""Two writers that insert one new photo at the same moment both succeed, and it stands there twice, unless Lance is
+told by which columns a row is known: then the later one tries again."""
 # A full disk, a quota, and a file size limit.
 FULL = ("No space left", "Disk quota exceeded", "File too large", "StorageFull", "QuotaExceeded", "FileTooLarge")
 
@@ -49,7 +53,7 @@ class LanceStore:
             if others:
                 raise BadGallery(folder, f"is not empty (it holds {printable(others[0], 60)}); choose another folder")
             with told(folder):
-                table = connect(folder).create_table(TABLE, schema=schema(card.size), mode="overwrite")
+                table = connect(folder).create_table(TABLE, schema=keyed(schema(card.size)), mode="overwrite")
             write_card(folder, card)
         except OSError as error:
             if any(sign in str(error) for sign in FULL):
@@ -158,7 +162,11 @@ class LanceStore:
         return [name for name in columns if name in names] or ["item_id"]
 
     def _raise_schema(self) -> None:
-        """A gallery of an older schema gets what it lacks before it is written to, its card last."""
+        """A gallery of an older form gets what it lacks before it is written to, its card last."""
+        fields = [self._table.schema.field(name) for name in KEYS]
+        untold = [field.name for field in fields if KEY.encode() not in (field.metadata or {})]
+        if untold:  # made before tables were told
+            self._table.update_field_metadata(*({"path": name, "metadata": {KEY: "true"}} for name in untold))
         if self.card.schema == SCHEMA:
             return
         missing = set(TEXTS) - set(self._table.schema.names)
@@ -173,6 +181,13 @@ class LanceStore:
 
     def _keep_card(self, card: GalleryCard) -> None:
         write_card(Path(self.folder), card)
+
+
+def keyed(form: pa.Schema) -> pa.Schema:
+    """Columns of a table that knows its rows by KEYS."""
+    import pyarrow as pa
+
+    return pa.schema([field.with_metadata({KEY: "true"}) if field.name in KEYS else field for field in form])
 
 
 def _completed(rows: pa.Table, columns: Sequence[str]) -> pa.Table:

@@ -12,7 +12,7 @@ from typing import Any, Self
 from dprnet.core.errors import BadGallery, MissingFile, printable
 from dprnet.core.fetching import object_store
 from dprnet.gallery.card import CARD, MAX_CARD_BYTES, GalleryCard, parse_card
-from dprnet.gallery.lance import TABLE, LanceStore, connect, told
+from dprnet.gallery.lance import TABLE, LanceStore, connect, keyed, told
 from dprnet.gallery.store import schema
 
 
@@ -33,7 +33,7 @@ class ObjectLanceStore(LanceStore):
         if others:
             raise BadGallery(where, f"is not empty (it holds {printable(others[0], 60)}); choose another prefix")
         with told(where):
-            table = connect(where, _options()).create_table(TABLE, schema=schema(card.size), mode="overwrite")
+            table = connect(where, _options()).create_table(TABLE, schema=keyed(schema(card.size)), mode="overwrite")
         made = cls(where, card, table)
         made._keep_card(card)
         return made
