@@ -259,7 +259,8 @@ def test_lines_and_pictures(watcher: Watcher, moving_square: Path, tmp_path: Pat
 @pytest.mark.slow
 def test_a_camera_may_be_piped_in(random_bundle: Path, walking: Path) -> None:
     command = [sys.executable, "-m", "dprnet", "watch", "-", "--bundle", str(random_bundle)]
-    done = subprocess.run(command, stdin=walking.open("rb"), capture_output=True, timeout=DEADLINE_S)
+    with walking.open("rb") as stream:
+        done = subprocess.run(command, stdin=stream, capture_output=True, timeout=DEADLINE_S)
     assert done.returncode == 0, done.stderr
     events = [json.loads(line) for line in done.stdout.splitlines()]
     assert (events[0]["event"], events[0]["source"], events[-1]["event"]) == ("start", "-", "end")
