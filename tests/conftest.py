@@ -7,6 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# How long an example takes says how busy the machine is, and no test is about that.
+settings.register_profile("house", deadline=None)
+settings.load_profile("house")
 
 
 def _data_root() -> Path | None:

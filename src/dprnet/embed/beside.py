@@ -72,7 +72,8 @@ class Part(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """The part of each image."""
-        return functional.normalize(self.turn(self.see(images)), dim=1)
+        # A length of 1 in float32, whatever the products before it were computed in.
+        return functional.normalize(self.turn(self.see(images)).float(), dim=1)
 
     @torch.no_grad()
     def settle(self, images: Tensor, batch: int = 64) -> None:
