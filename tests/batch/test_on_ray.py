@@ -73,7 +73,6 @@ def test_gpus_of_a_worker() -> None:
 
 def test_gpus_that_are_not_there() -> None:
     cluster = SimpleNamespace(cluster_resources=lambda: {"CPU": 8.0, "GPU": 1.0})
-    pytest.importorskip("ray")
     with pytest.raises(BadRecipe, match="4 workers want 2 GPUs, the Ray cluster has 1"):
         on_ray._room(cluster, BatchConfig(on="ray", workers=4, device="cuda", gpus=0.5), 1.0)
 

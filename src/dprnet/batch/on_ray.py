@@ -220,12 +220,12 @@ def _room(ray: Any, config: BatchConfig, share: float) -> None:
     Raises:
         BadRecipe: it has no such room, or not within ``start_s``.
     """
-    from ray.util import placement_group, remove_placement_group
-
     there, gpus = ray.cluster_resources(), config.gpus_each()
     if gpus * config.workers > there.get("GPU", 0.0):
         sentence = f"{config.workers} workers want {gpus * config.workers:g} GPUs, the Ray cluster has "
         raise BadRecipe("batch", f"{sentence}{there.get('GPU', 0.0):g}; give fewer --workers, or less --gpus each")
+    from ray.util import placement_group, remove_placement_group
+
     each = {"CPU": share} | ({"GPU": gpus} if gpus else {})
     group = placement_group([each] * config.workers)
     try:
