@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import collections
-import functools
-import http.server
 import json
 import os
 import signal
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -23,6 +20,8 @@ from pydantic import ValidationError
 from dprnet.batch import BatchConfig, find_videos, on_ray, read_results, run_batch
 from dprnet.core.errors import BadRecipe, MissingExtra
 from dprnet.pipeline import index_catalogue
+
+Site = tuple[str, collections.Counter[str]]  # of the fixture `serve`: address, fetches of each file
 
 # Ray warns of itself, of settings that it reads but nobody set, and of pipes that it leaves to its programs.
 pytestmark = [
@@ -95,25 +94,9 @@ def videos(moving_square: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def site(videos: Path) -> Iterator[tuple[str, collections.Counter[str]]]:
+def site(videos: Path, serve: Callable[[Path], Site]) -> Site:
     """The videos on a web server, which counts how often each is fetched."""
-    asked: collections.Counter[str] = collections.Counter()
-
-    class Counting(http.server.SimpleHTTPRequestHandler):
-        def log_message(self, *words: object) -> None:
-            """Nothing on stderr."""
-
-        def do_GET(self) -> None:
-            asked[self.path.strip("/")] += 1
-            super().do_GET()
-
-    handler = functools.partial(Counting, directory=str(videos))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as running:
-        thread = threading.Thread(target=running.serve_forever, args=(0.05,))
-        thread.start()
-        yield f"http://127.0.0.1:{running.server_address[1]}", asked
-        running.shutdown()
-        thread.join()
+    return serve(videos)
 
 
 def facts(out: Path) -> dict[str, dict[str, object]]:
@@ -153,7 +136,7 @@ def test_ray_finds_what_this_process_finds(
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
 def test_a_run_on_ray_that_is_killed_redoes_one_video_a_worker(
-    site: tuple[str, collections.Counter[str]], videos: Path, random_bundle: Path, tmp_path: Path
+    site: Site, videos: Path, random_bundle: Path, tmp_path: Path
 ) -> None:
     pytest.importorskip("ray")
     address, asked = site

@@ -3,54 +3,34 @@
 from __future__ import annotations
 
 import collections
-import functools
-import http.server
 import json
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from dprnet.batch import read_results
 
+Site = tuple[str, collections.Counter[str]]  # of the fixture `serve`: address, fetches of each file
 CLIPS, WORKERS = 200, 1
 
 
 @pytest.fixture
-def site(moving_square: Path, tmp_path: Path) -> Iterator[tuple[str, collections.Counter[str]]]:
+def site(moving_square: Path, tmp_path: Path, serve: Callable[[Path], Site]) -> Site:
     """Clips of different bytes on a web server, which counts how often each is fetched: once for each search."""
     folder = tmp_path / "clips"
     folder.mkdir()
     for number in range(CLIPS):
         (folder / f"{number:03}.mp4").write_bytes(moving_square.read_bytes() + number.to_bytes(2, "big") + b"tail")
-    asked: collections.Counter[str] = collections.Counter()
-
-    class Counting(http.server.SimpleHTTPRequestHandler):
-        def log_message(self, *words: object) -> None:
-            """Nothing on stderr."""
-
-        def do_GET(self) -> None:
-            asked[self.path.strip("/")] += 1
-            super().do_GET()
-
-    handler = functools.partial(Counting, directory=str(folder))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as running:
-        thread = threading.Thread(target=running.serve_forever, args=(0.05,))
-        thread.start()
-        yield f"http://127.0.0.1:{running.server_address[1]}", asked
-        running.shutdown()
-        thread.join()
+    return serve(folder)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-def test_half_of_two_hundred_clips(
-    site: tuple[str, collections.Counter[str]], random_bundle: Path, tmp_path: Path
-) -> None:
+def test_half_of_two_hundred_clips(site: Site, random_bundle: Path, tmp_path: Path) -> None:
     address, asked = site
     names = [f"{number:03}.mp4" for number in range(CLIPS)]
     (tmp_path / "list.txt").write_text("\n".join(f"{address}/{name}" for name in names), "utf-8")

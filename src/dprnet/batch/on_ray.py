@@ -15,6 +15,7 @@ import os
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -126,7 +127,7 @@ class OnRay:
 
     def _known_object(self, video: Video) -> bool:
         """Whether an object of a store is as it was when it got its result; only those seen before are asked for."""
-        if str(video) not in self._seen():
+        if str(video) not in self._seen:
             return False
         try:
             content = self._ledger.contents.get((str(video), version_of(video)), "")
@@ -134,10 +135,9 @@ class OnRay:
             return False  # its worker tells
         return self._ledger.done(content, again=self._again)
 
+    @cached_property
     def _seen(self) -> set[str]:
-        if not hasattr(self, "_paths"):
-            self._paths = {path for path, _ in self._ledger.contents}
-        return self._paths
+        return {path for path, _ in self._ledger.contents}
 
 
 def cpus_each(cpus: float, workers: int) -> float:
