@@ -85,7 +85,7 @@ serve: $(READY) ## the HTTP service and its page, on the samples of the demonstr
 	@test -f out/demo/report.json || $(BIN)/dprnet demo --out out/demo
 	$(BIN)/dprnet serve --folder out/service --gallery samples="$$(ls -td out/demo/gallery-*/ | head -n 1)" --samples out/demo/samples/videos
 
-bench: $(READY) ## every benchmark, on a machine that does nothing else (25 minutes); rows go to benchmarks/results.csv
+bench: $(READY) ## every benchmark, on a machine that does nothing else; rows go to benchmarks/results.csv
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps -r requirements-bench.txt
 	$(BIN)/python benchmarks/all.py
 
