@@ -16,7 +16,7 @@ import pytest
 
 from .conftest import Running, form
 from .test_api import photo
-from .test_browser import HOSTILE, browser, finished, page, pytestmark
+from .test_browser import HOSTILE, browser, finished, page, pytestmark, until
 
 __all__ = ["browser", "finished", "page", "pytestmark"]
 FORMULA = '=HYPERLINK("http://evil.example")'
@@ -110,7 +110,7 @@ def test_all_of_it_by_keyboard(service: Running, page: Any, finished: dict[str, 
     page.keyboard.press("Space")
     page.locator(".cross.on").wait_for()
     page.locator(".cross.on").press("Enter")
-    page.wait_for_function("!document.querySelector('.cross.on')")
+    until(page, "!document.querySelector('.cross.on')")
 
 
 @pytest.fixture

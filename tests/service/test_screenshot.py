@@ -14,7 +14,7 @@ from typing import Any
 from PIL import Image
 
 from .conftest import started
-from .test_browser import browser, pytestmark
+from .test_browser import browser, pytestmark, until
 
 __all__ = ["browser", "pytestmark"]
 WIDTH, HEIGHT = 1280, 860
@@ -28,9 +28,9 @@ def take(browser: Any, address: str, out: Path) -> None:
     page = context.new_page()
     page.set_default_timeout(600_000)
     page.goto(address)
-    page.wait_for_function("document.querySelector('#player').readyState > 1")
+    until(page, "document.querySelector('#player').readyState > 1")
     page.evaluate("document.querySelector('#player').currentTime = 1")
-    page.wait_for_function("[...document.images].every(one => one.loading === 'lazy' || one.naturalWidth > 0)")
+    until(page, "[...document.images].every(one => one.loading === 'lazy' || one.naturalWidth > 0)")
     page.wait_for_timeout(1000)
     page.screenshot(path=out)
     context.close()
