@@ -60,6 +60,14 @@ def test_fitted_settings_are_the_best_along_every_setting(calibration: Calibrati
     assert calibration.config.cut_distance not in (0.01, 1.0)
 
 
+def test_what_is_seen_over_the_time_of_these_frames_will_do_at_longer_intervals(videos: list[Seen]) -> None:
+    three = calibrate_picking(videos, grid=SMALL.model_copy(update={"min_views": (3,)}))
+    gaps = np.diff(np.unique(videos[0].detections.time_s))
+    assert three.config.min_span_s == pytest.approx(0.9 * 2 * np.median(gaps), abs=0.001)
+    one = calibrate_picking(videos, grid=SMALL.model_copy(update={"min_views": (1,)}))
+    assert one.config.min_span_s is None
+
+
 def test_calibration_is_the_same_again(calibration: Calibration, videos: list[Seen]) -> None:
     again = calibrate_picking(videos[::-1], grid=SMALL, set_id="validation-1", detector="made@1", every="5f")
     assert again.config == calibration.config

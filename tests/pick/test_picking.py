@@ -77,6 +77,7 @@ configs = st.builds(
     min_score=st.floats(0, 0.9),
     cut_distance=st.floats(0.01, 1.0),
     min_views=st.integers(1, 4),
+    min_span_s=st.none() | st.floats(0.1, 3),
     same_frame_apart=st.booleans(),
 )
 anything = st.builds(random_detections, st.integers(0, 10**6), st.integers(0, 40))
@@ -158,6 +159,27 @@ def test_a_garment_needs_enough_frames() -> None:
     assert picks.reason(int(picks.best[red])) == f"best view of garment {red}, but seen in 1 frame, fewer than 2"
 
 
+def test_views_far_enough_apart_do_as_well_as_many() -> None:
+    """Three frames, fitted at T = 0.5 s, take a second; at T = 1 s two of them do."""
+    config = PickConfig(min_views=3, min_span_s=0.9)
+    elsewhere = {"look": BLUE, "time_s": 3.0, "source": 1}
+    rows = seen(
+        {"time_s": 2.0}, {"time_s": 3.0}, {"look": BLUE, "time_s": 2.0}, {"look": BLUE, "time_s": 2.5}, elsewhere
+    )
+    picks = pick(rows, config)
+    red, blue = picks.instance[0], picks.instance[2]
+    assert picks.picked[red]
+    assert picks.picked[blue]  # three frames, half a second of one video and one frame of another
+    assert not pick(rows[np.arange(4)], config).picked[blue]
+    assert (
+        pick(rows[np.arange(2)], config.model_copy(update={"min_span_s": 1.1}))
+        .reason(0)
+        .endswith("but seen in 2 frames, fewer than 3 and over less than 1.1 s")
+    )
+    apart = pick(rows[np.array([2, 4])], config)
+    assert not apart.picked.any(), "time between two videos is no time"
+
+
 def test_one_frame_cannot_show_one_garment_twice_when_asked() -> None:
     side = (200, 0, 300, 100)
     rows = seen({}, {"box": side, "look": NEAR_RED}, {"time_s": 1.0}, {"box": (5, 5, 90, 50), "time_s": 1.0})
@@ -215,7 +237,9 @@ def test_a_partition_whose_picks_are_good_and_best(detections: Detections, confi
         rivals = members[good[members]] if good[members].any() else members
         assert detections.overall[best] == detections.overall[rivals].max()
         frames = len(set(detections.frame_index[members].tolist()))
-        assert picks.picked[garment] == (good[members].any() and frames >= config.min_views)
+        span_s = np.ptp(detections.time_s[members])
+        enough = frames >= config.min_views or (config.min_span_s is not None and span_s >= config.min_span_s)
+        assert picks.picked[garment] == (good[members].any() and enough)
         first.append(detections.time_s[members].min())
     assert first == sorted(first)
 

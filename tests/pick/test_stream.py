@@ -70,6 +70,7 @@ configs = st.builds(
     min_score=st.floats(0, 0.5),
     cut_distance=st.floats(0.01, 0.8),
     min_views=st.integers(1, 3),
+    min_span_s=st.none() | st.floats(0.1, 3),
     same_frame_apart=st.booleans(),
 )
 streams = {"seed": st.integers(0, 10**6), "frames": st.integers(0, 30), "exact": st.sampled_from([0, 8, 128])}

@@ -148,7 +148,8 @@ class Picks:
     best: IntArray
     """(I,) index into detections of each garment's best view."""
     picked: BoolArray
-    """(I,) True where the best view passes all limits and the garment is seen in ``min_views`` frames.
+    """(I,) True where the best view passes all limits and the garment is seen in ``min_views`` frames, or over
+    ``min_span_s``.
 
     False: seen, but never well or too briefly (reported, not picked)."""
     limits: tuple[float, float, float] = (0.0, 0.0, 0.0)
@@ -161,6 +162,8 @@ class Picks:
     """Detector score that a good view lies above."""
     min_views: int = 1
     """Frames in which a garment must be seen to be picked."""
+    min_span_s: float | None = None
+    """Seconds between its first and last view of a video that do as well."""
 
     def __post_init__(self) -> None:
         n, i = len(self.detections), len(self.best)
@@ -218,7 +221,8 @@ class Picks:
             failed.append(f"score {self.detections.scores[row]:.2f} not above {self.min_score:.2f}")
         if row == self.best[garment] and not failed and not self.picked[garment]:
             frames = len({(self.detections.source[m], self.detections.frame_index[m]) for m in self.members(garment)})
-            failed.append(f"seen in {frames} frame{'s' * (frames != 1)}, fewer than {self.min_views}")
+            span = "" if self.min_span_s is None else f" and over less than {self.min_span_s:g} s"
+            failed.append(f"seen in {frames} frame{'s' * (frames != 1)}, fewer than {self.min_views}{span}")
         if row == self.best[garment]:
             return f"best view of garment {garment}" + (f", but {', '.join(failed)}" if failed else "")
         return ", ".join(failed) if failed else f"duplicate of garment {garment}"

@@ -12,6 +12,8 @@ from operator import add
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from dprnet.core.bundle import Bundle, save_pretrained
 from dprnet.core.config import Settings
 from dprnet.core.errors import BadDataset, MissingExtra
@@ -147,9 +149,24 @@ def calibrate_picking(
             best = found
     assert best is not None, "STARTS is not empty"
     sweeps = [trial for name in Grid.model_fields for trial in _sweep(judge, grid, best.config, name)]
-    figures = evaluate_picking(seen, best.config, set_id=set_id, detector=detector, every=every)
-    log.info("picking fitted in %d trials: objective %.3f", len(judge.known), best.objective)
-    return Calibration(best.config, figures, objective, best.objective, tuple(sweeps), len(judge.known))
+    config = _for_longer_intervals(best.config, seen)
+    figures = evaluate_picking(seen, config, set_id=set_id, detector=detector, every=every)
+    value = objective.of(figures.counts)
+    log.info("picking fitted in %d trials: objective %.3f", len(judge.known), value)
+    return Calibration(config, figures, objective, value, tuple(sweeps), len(judge.known))
+
+
+def _for_longer_intervals(config: PickConfig, seen: Sequence[Seen]) -> PickConfig:
+    """With the time that ``min_views`` frames take at the interval of these videos, so that it holds for longer ones.
+
+    Without it three frames, fitted at half a second, would ask two seconds of a garment where a frame is looked at
+    every second. A tenth is taken off, since a frame may come a little after its time.
+    """
+    gaps = [np.diff(np.unique(video.detections.time_s)) for video in seen]
+    if config.min_views == 1 or not sum(map(len, gaps)):
+        return config.model_copy(update={"min_span_s": None})
+    interval_s = float(np.median(np.concatenate(gaps)))
+    return config.model_copy(update={"min_span_s": round(0.9 * (config.min_views - 1) * interval_s, 3)})
 
 
 def save_picking(folder: Path, calibration: Calibration) -> Bundle:

@@ -26,6 +26,7 @@ class PickConfig(Settings):
     cut_distance: float = Field(0.3, ge=0, le=2)  # ours: until calibrated; dissimilarity of Eq. 4, in [0, 2]
     linkage: Linkage = "average"  # ours: the paper says "agglomerative hierarchical clustering", not which linkage
     min_views: int = Field(1, ge=1)  # paper, section 3.2: no such rule, so 1; false detections are seen once
+    min_span_s: float | None = Field(None, gt=0)  # ours: views so far apart do too, where T is longer than when fitted
     either: tuple[tuple[CoarseName, CoarseName], ...] = ()  # paper: no class meets another; ours: garments seen as both
     same_frame_apart: bool = False  # paper, section 3.2: no such rule
     apart_overlap: float = Field(

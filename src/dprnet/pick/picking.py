@@ -14,6 +14,7 @@ from dprnet.core.records import BoolArray, Detections, IntArray, Picks
 from dprnet.pick.clustering import cluster, in_order_of_appearance, mean_directions, unit_vectors
 from dprnet.pick.config import PickConfig
 from dprnet.pick.either import join_either, likely_class
+from dprnet.pick.enough import seen_enough
 
 log = logging.getLogger(__name__)
 
@@ -59,7 +60,7 @@ def pick(detections: Detections, config: PickConfig) -> Picks:
         instance = _joined(detections, order, instance, good, config)
     instance = in_order_of_appearance(instance)
     best, picked = _best(ordered, instance, good)
-    picked &= _views(ordered, instance, len(best)) >= config.min_views
+    picked &= seen_enough(ordered, instance, len(best), config)
     back = np.empty(len(order), np.int64)
     back[order] = np.arange(len(order))
     log.debug("%d detections, %d good views, %d garments, %d picked", len(order), good.sum(), len(best), picked.sum())
@@ -73,6 +74,7 @@ def pick(detections: Detections, config: PickConfig) -> Picks:
         folded=folded,
         min_score=config.min_score,
         min_views=config.min_views,
+        min_span_s=config.min_span_s,
     )
 
 
@@ -205,10 +207,3 @@ def _best(ordered: Detections, instance: IntArray, good: BoolArray) -> tuple[Int
     order = np.lexsort((np.arange(len(ordered)), -ordered.scores, -ordered.overall, other, ~good, instance))
     best = order[np.searchsorted(instance[order], np.arange(int(instance.max(initial=-1)) + 1))]
     return best, good[best]
-
-
-def _views(ordered: Detections, instance: IntArray, count: int) -> IntArray:
-    """(I,) in how many frames each garment is seen."""
-    seen = np.unique(np.stack([instance, ordered.source, ordered.frame_index], axis=1), axis=0)
-    views: IntArray = np.bincount(seen[:, 0], minlength=count)
-    return views

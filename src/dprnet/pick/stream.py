@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from dprnet.core.records import BoolArray, Detections, IntArray, Picks
 from dprnet.pick.clustering import unit_vectors
 from dprnet.pick.config import PickConfig
+from dprnet.pick.enough import seen_enough
 from dprnet.pick.picking import pick
 
 Kind = Literal["new", "better", "merged"]
@@ -130,8 +131,7 @@ class PickStream:
     def _stated(self, together: Detections, instance: IntArray, good: BoolArray, garments: int) -> Picks:
         order = np.lexsort((np.arange(len(together)), -together.scores, -together.overall, ~good, instance))
         best = order[np.searchsorted(instance[order], np.arange(garments))]
-        frames = np.unique(np.stack([instance, together.source, together.frame_index], axis=1), axis=0)
-        often = np.bincount(frames[:, 0], minlength=garments) >= self._config.min_views
+        often = seen_enough(together, instance, garments, self._config)
         failing = ~(together.quality > np.array(self._config.limits, np.float32))
         return replace(
             self._picks, detections=together, instance=instance, failing=failing, best=best, picked=good[best] & often

@@ -41,4 +41,5 @@ def side_by_side(parts: list[Picks]) -> Picks:
         folded=sum(part.folded for part in parts),
         min_score=full[0].min_score,
         min_views=full[0].min_views,
+        min_span_s=full[0].min_span_s,
     )

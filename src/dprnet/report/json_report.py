@@ -44,6 +44,7 @@ def report_json(report: Report, *, pixels: bool = False, vectors: bool = False) 
         "limits": dict(zip(QUALITIES, (float(limit) for limit in picks.limits), strict=True)),
         "min_score": picks.min_score,
         "min_views": picks.min_views,
+        "min_span_s": picks.min_span_s,
         "folded": picks.folded,
         "sources": [asdict(source) for source in report.sources],
         "garments": [_garment(report, garment, pixels) | embedded.get(garment, {}) for garment in range(len(picks))],
@@ -192,6 +193,7 @@ def _report(values: Mapping[str, Any]) -> Report:
         folded=int(values["folded"]),
         min_score=float(values["min_score"]),
         min_views=int(values["min_views"]),
+        min_span_s=values.get("min_span_s"),
     )
     matches = Matches(
         items=tuple(tuple(Match(**match) for match in garment["matches"]) for garment in garments),
