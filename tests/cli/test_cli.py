@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 
+import psutil
 import pytest
 
 from dprnet import __version__
@@ -188,25 +189,53 @@ def test_check_of_a_recipe(tmp_path, capsys):
     assert "did you mean 'steps'" in capsys.readouterr().err
 
 
+STOPPED_S = 2.0
+TRIES = 3  # a machine that does something else for a second is no fault of ours
+
+
 @pytest.mark.slow
-def test_ctrl_c_is_130_and_leaves_no_process(random_bundle, moving_square, tmp_path):
-    many = [str(moving_square)] * 400
-    command = [sys.executable, "-m", "dprnet", "search", *many, "--bundle", str(random_bundle), "--every", "1f"]
+def test_ctrl_c_is_130_within_two_seconds_and_leaves_nothing(random_bundle, moving_square, tmp_path):
+    spent = []
+    while len(spent) < TRIES and min(spent, default=STOPPED_S) >= STOPPED_S:
+        spent.append(interrupted(random_bundle, moving_square, tmp_path / f"try{len(spent)}"))
+    assert min(spent) < STOPPED_S, spent
+
+
+def interrupted(bundle, video, folder):
+    """Seconds from Ctrl-C until the command and its decoder have ended; nothing of them may stay."""
+    folder.mkdir()
     # A shell that started the tests in the background has them ignore Ctrl-C, and children inherit that.
     listening = "import runpy, signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
     code = f"{listening}; runpy.run_module('dprnet', None, '__main__')"
-    command[1:3] = ["-c", code]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True) as process:
+    videos = ["/dev/stdin", *[str(video)] * 400]  # the first comes through a pipe, so that there is a copy to leave
+    command = [sys.executable, "-c", code, "search", *videos, "--bundle", str(bundle), "--every", "1f"]
+    with subprocess.Popen(
+        command,
+        stdin=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+        env=os.environ | {"TMPDIR": str(folder)},
+    ) as process:
+        assert process.stdin is not None
         assert process.stderr is not None
+        process.stdin.write(video.read_bytes())
+        process.stdin.close()
         for line in process.stderr:
-            if line.startswith("Looking at"):
+            if line.startswith(b"Looking at"):
                 break
+        while not (decoders := psutil.Process(process.pid).children(recursive=True)):
+            time.sleep(0.001)  # between two videos
+        assert list(folder.glob("dprnet-spool-*/*"))
         started = time.monotonic()
         process.send_signal(signal.SIGINT)
-        rest = process.stderr.read()
-        assert process.wait(20) == 130
-        assert time.monotonic() - started < 10
+        rest = process.stderr.read().decode()
+        assert process.wait(60) == 130
+        _, alive = psutil.wait_procs(decoders, timeout=60)
+        spent = time.monotonic() - started
+    assert not alive
     assert "interrupted" in rest
     assert "Traceback" not in rest
+    assert list(folder.iterdir()) == []
     with pytest.raises(ProcessLookupError):
         os.killpg(process.pid, 0)
+    return spent

@@ -5,7 +5,9 @@ Modules of verbs import nothing heavy at their top: ``dprnet --help`` must answe
 
 from __future__ import annotations
 
+import atexit
 import logging
+import os
 import sys
 import warnings
 from collections.abc import Sequence
@@ -105,4 +107,16 @@ def run(arguments: Sequence[str] | None = None) -> int:
 
 def main() -> None:
     """The command ``dprnet``."""
-    sys.exit(run())
+    interrupted = False
+
+    def leave() -> None:
+        if interrupted:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(INTERRUPTED)
+
+    # Registered first, so called last: whoever pressed Ctrl-C need not wait while the libraries take themselves apart.
+    atexit.register(leave)
+    code = run()
+    interrupted = code == INTERRUPTED
+    sys.exit(code)
