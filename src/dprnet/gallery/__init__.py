@@ -5,9 +5,10 @@ from dprnet.gallery.card import CARD, GalleryCard
 from dprnet.gallery.decision import MatchingConfig, decide, matching_of
 from dprnet.gallery.doctor import Finding, examine
 from dprnet.gallery.engines import IndexConfig
-from dprnet.gallery.gallery import Answers, Gallery
+from dprnet.gallery.gallery import Gallery
 from dprnet.gallery.items import Catalogue, Item, Problem, read_catalogue
 from dprnet.gallery.live import switch
+from dprnet.gallery.searching import Answers
 from dprnet.gallery.tables import CatalogueLimits
 
 __all__ = [

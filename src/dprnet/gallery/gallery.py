@@ -2,31 +2,25 @@
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from dprnet.core.errors import BadGallery, MissingFile
+from dprnet.core.errors import BadGallery
 from dprnet.core.records import FloatArray, Match
-from dprnet.gallery import live, snapshot
-from dprnet.gallery.address import is_server, name_of, shown
-from dprnet.gallery.card import CARD, MAX_SIZE, SCHEMA, GalleryCard
+from dprnet.gallery import live, opening, reading, searching, snapshot, writing
+from dprnet.gallery.address import is_server, shown
+from dprnet.gallery.card import GalleryCard
 from dprnet.gallery.engines import IndexConfig
 from dprnet.gallery.items import Item
-from dprnet.gallery.rows import detail_rows, photo_rows, row_items, row_match, unit_vectors
-from dprnet.gallery.served import Served, opened
-from dprnet.gallery.store import TEXTS, VectorStore, store_class
+from dprnet.gallery.rows import unit_vectors
+from dprnet.gallery.searching import Answers
+from dprnet.gallery.served import Served
+from dprnet.gallery.store import TEXTS, VectorStore
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-
-class Answers(list[tuple[Match, ...]]):
-    """The matches of each query, best first, and the version of the gallery that gave all of them."""
-
-    version: int = 0
 
 
 class Gallery:
@@ -62,11 +56,7 @@ class Gallery:
             BadGallery: a gallery is there already, or the place cannot be used.
             NoSpace: the disk is full.
         """
-        if not 1 <= size <= MAX_SIZE:
-            raise ValueError(f"size must lie in [1, {MAX_SIZE}], got {size}")
-        now = datetime.datetime.now(datetime.UTC).isoformat("T", "seconds")
-        card = GalleryCard(SCHEMA, embedder, size, "cosine", now, preparation)
-        return cls(str(address), store_class(address).create(str(address), card), config)
+        return cls(str(address), opening.created(str(address), embedder, size, preparation), config)
 
     @classmethod
     def open(cls, address: Path | str, *, embedder: str | None = None, config: IndexConfig | None = None) -> Self:
@@ -81,7 +71,7 @@ class Gallery:
             MissingFile: nothing there.
             BadGallery: not a gallery, damaged, of a newer version, or built by another embedder.
         """
-        return cls(str(address), opened(live.followed(address), embedder), config)
+        return cls(str(address), opening.opened(live.followed(address), embedder), config)
 
     @classmethod
     def exists(cls, address: Path | str) -> bool:
@@ -90,14 +80,7 @@ class Gallery:
         Raises:
             BadGallery: a server is out of reach.
         """
-        address = live.followed(address)
-        if not is_server(address):
-            return (Path(address) / CARD).is_file()
-        try:
-            store_class(address).open(address).close()
-        except MissingFile:
-            return False
-        return True
+        return opening.exists(address)
 
     @classmethod
     def restore(cls, folder: Path | str, address: Path | str) -> Self:
@@ -107,13 +90,7 @@ class Gallery:
             MissingFile: no snapshot in the folder.
             BadGallery: it is damaged, or the address is taken.
         """
-        card, told = snapshot.read_manifest(Path(folder))
-        made = cls(str(address), store_class(address).create(str(address), snapshot.restored_card(card)))
-        snapshot.restore_rows(Path(folder), made._store)
-        if made._store.count() != told["photos"]:
-            made.close()
-            raise BadGallery(shown(str(address)), f"{told['photos']} photos in the snapshot, not as many were restored")
-        return made
+        return cls(str(address), opening.restored(Path(folder), str(address)))
 
     @property
     def folder(self) -> Path:
@@ -149,10 +126,7 @@ class Gallery:
     @property
     def identity(self) -> str:
         """``name@version (n photos)`` of what is searched: what a report records."""
-        name = name_of(self._served.target)
-        index = self._served.index_if_built
-        version, photos = (self.version, self._store.count()) if index is None else (index.version, len(index.rows))
-        return f"{name}@{version} ({photos} photos)"
+        return self._served.identity
 
     def __len__(self) -> int:
         """Number of items."""
@@ -179,16 +153,7 @@ class Gallery:
             BadCatalogue: a text that no store can keep; nothing is written.
             NoSpace: the disk is full; nothing is written.
         """
-        owners = [item.item_id for item in items for _ in item.images]
-        if len({item.item_id for item in items}) != len(items):
-            raise ValueError("upsert: every item_id may appear once")
-        if len(vectors) != len(owners) or any(given and len(given) != len(owners) for given in (thumbnails, contents)):
-            counts = f"{len(vectors)} vectors, {len(thumbnails)} thumbnails, {len(contents)} contents"
-            raise ValueError(f"upsert: {len(owners)} photos, {counts}")
-        unit = self._checked(vectors, owners)
-        if owners:
-            nothing = [b""] * len(owners)
-            self._store.upsert(photo_rows(items, unit, thumbnails or nothing, contents or [""] * len(owners)))
+        if writing.write_items(self._store, items, vectors, thumbnails, contents, shown(self.address)):
             self._served.changed()
 
     def update(self, items: Sequence[Item]) -> tuple[str, ...]:
@@ -196,20 +161,16 @@ class Gallery:
 
         Nothing is embedded. The ids that were not there come back.
         """
-        known = self._known([item.item_id for item in items])
-        there = [item for item in items if item.item_id in known]
-        if there:
-            self._store.update(detail_rows(there))
+        changed, unknown = writing.write_details(self._store, items)
+        if changed:
             self._served.changed()
-        return tuple(item.item_id for item in items if item.item_id not in known)
+        return unknown
 
     def remove(self, item_ids: Iterable[str]) -> tuple[str, ...]:
         """Remove items with all their photos, in one commit; the ids that were not there come back."""
-        wanted = list(dict.fromkeys(item_ids))
-        known = self._known(wanted)
-        self._store.remove([item_id for item_id in wanted if item_id in known])
+        unknown = writing.remove_items(self._store, item_ids)
         self._served.changed()
-        return tuple(item_id for item_id in wanted if item_id not in known)
+        return unknown
 
     def search(self, vectors: FloatArray, k: int = 10, *, where: str = "") -> Answers:
         """The k most similar items of each query vector, (N, D) -> N tuples, best first.
@@ -225,16 +186,10 @@ class Gallery:
         """
         if k < 1:
             raise ValueError(f"k must be at least 1, got {k}")
-        unit = self._checked(vectors, [f"query {n}" for n in range(len(vectors))])
-        index = self._served.index
-        found = index.search(unit, k, where)
-        distinct = sorted({row for rows, _ in found for row in rows})
-        records = dict(zip(distinct, index.rows.take(distinct).to_pylist(), strict=True)) if distinct else {}
-        answers = Answers(
-            tuple(row_match(records[row], similarity) for row, similarity in zip(*pair, strict=True)) for pair in found
+        queries = [f"query {n}" for n in range(len(vectors))]
+        return searching.answers(
+            self._served.index, unit_vectors(vectors, queries, self.size, shown(self.address)), k, where
         )
-        answers.version = index.version
-        return answers
 
     def refresh(self, *, beside: bool = False) -> bool:
         """Let searches see the newest version, and the gallery that a live name means now; True where that moved.
@@ -252,9 +207,7 @@ class Gallery:
 
     def items(self, where: str = "") -> Iterator[Item]:
         """All items (or those that pass a filter) in the order of their ids, each with its photos."""
-        index = self._served.index
-        rows = index.rows.filter(index.columns.passing(where)) if where.strip() else index.rows
-        yield from row_items(rows.to_pylist())
+        yield from searching.items_of(self._served.index, where)
 
     def count(self, where: str = "") -> int:
         """Number of items, or of those that pass a filter.
@@ -262,11 +215,7 @@ class Gallery:
         Raises:
             BadFilter: the filter cannot be read, or names a column that no item has.
         """
-        index = self._served.index
-        if not where.strip():
-            return index.items
-        passing = index.rows.filter(index.columns.passing(where))
-        return len(set(passing["item_id"].to_pylist()))
+        return searching.count_of(self._served.index, where)
 
     def contents(self, item_ids: Iterable[str]) -> list[dict[str, Any]]:
         """Every row of some items as the store holds it, vectors and thumbnails too."""
@@ -284,18 +233,11 @@ class Gallery:
 
     def vectors(self) -> Iterator[tuple[list[str], FloatArray]]:
         """All photos of the newest version, a part at a time: whose each is, and its (n, D) vector."""
-        for batch in self.scan(["item_id", "vector"]):
-            table = batch.column("vector").flatten().to_numpy().reshape(-1, self.size)
-            yield batch.column("item_id").to_pylist(), table
+        yield from reading.vectors_of(self._store)
 
     def thumbnails(self, matches: Iterable[Match]) -> dict[tuple[str, str], bytes]:
         """Small JPEGs of matches by ``(item_id, photo)``; those written without one are left out."""
-        wanted = {(match.item_id, match.photo) for match in matches}
-        if not wanted:
-            return {}
-        _, rows = self._store.read(["item_id", "photo", "thumbnail"], {item_id for item_id, _ in wanted})
-        keyed = {(row["item_id"], row["photo"]): row["thumbnail"] for row in rows.to_pylist()}
-        return {key: keyed[key] for key in wanted if keyed.get(key)}
+        return reading.thumbnails_of(self._store, matches)
 
     def compact(self) -> None:
         """Let go of what no version of the last hour needs."""
@@ -325,9 +267,3 @@ class Gallery:
     @property
     def _store(self) -> VectorStore:
         return self._served.store
-
-    def _known(self, item_ids: Sequence[str]) -> set[str]:
-        return set(self._store.read(["item_id"], item_ids)[1]["item_id"].to_pylist()) if item_ids else set()
-
-    def _checked(self, vectors: FloatArray, owners: Sequence[str]) -> FloatArray:
-        return unit_vectors(vectors, owners, self.size, shown(self.address))

@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 import threading
 
-from dprnet.core.errors import BadGallery, DprnetError, printable
+from dprnet.core.errors import DprnetError
 from dprnet.gallery import live
-from dprnet.gallery.address import shown
+from dprnet.gallery.address import name_of, shown
 from dprnet.gallery.engines import IndexConfig
 from dprnet.gallery.index import PhotoIndex
+from dprnet.gallery.opening import opened
 from dprnet.gallery.store import TEXTS, VectorStore, store_class
 
 logger = logging.getLogger(__name__)
@@ -38,9 +39,13 @@ class Served:
         return self._index
 
     @property
-    def index_if_built(self) -> PhotoIndex | None:
-        """What answers, or None where nothing was asked yet."""
-        return self._index
+    def identity(self) -> str:
+        """``name@version (n photos)`` of what is searched."""
+        index = self._index
+        version, photos = (
+            (self.store.version, self.store.count()) if index is None else (index.version, len(index.rows))
+        )
+        return f"{name_of(self.target)}@{version} ({photos} photos)"
 
     def changed(self) -> None:
         """After a change through this object, its next search sees it."""
@@ -104,24 +109,6 @@ class Served:
             self._built = (target, store, indexed(store, self.config, before))
         except DprnetError as error:  # the old index goes on; the next refresh tries again
             logger.warning("the new index of %s could not be built: %s", shown(self.address), error)
-
-
-def opened(address: str, embedder: str | None) -> VectorStore:
-    """The store at an address.
-
-    Raises:
-        BadGallery: it was built by another embedder than the one named, or cannot be used.
-    """
-    store = store_class(address).open(address)
-    if embedder is not None and embedder != store.card.embedder:
-        store.close()
-        raise BadGallery(
-            shown(address),
-            f"built by the embedder {printable(store.card.embedder, 80)}, loaded is {printable(embedder, 80)}; "
-            f"load that bundle, or rebuild with `dprnet index CATALOGUE` into another folder",
-            reason="other_embedder",
-        )
-    return store
 
 
 def indexed(store: VectorStore, config: IndexConfig, before: PhotoIndex | None = None) -> PhotoIndex:
