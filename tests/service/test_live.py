@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 from dprnet.core.images import read_image
 from dprnet.core.records import Detections, Frame
 from dprnet.pick import PickConfig
-from dprnet.service.live import KEPT_VIEWS, Given, Live, Watched
+from dprnet.service.live import KEPT_FRAMES, PICTURES, UPDATE_S, Given, Live, Watched
 
 RED, BLUE = (1.0, 0.0), (0.0, 1.0)
 
@@ -41,12 +42,24 @@ def found(index: int, *views: tuple[tuple[float, float], float]) -> Detections:
     )
 
 
+class Clock:
+    """Goes on when it is told to."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
 def test_garments_appear_and_improve(tmp_path: Path) -> None:
-    live = Live(PickConfig(), tmp_path / "live")
+    clock = Clock()
+    live = Live(PickConfig(), tmp_path / "live", clock=clock)
     assert live.told()["garments"] == []
     live.saw(frame(0), found(0, (RED, 0.3)))
     (first,) = live.told()["garments"]
     assert (first["garment"], first["label"], first["picked"], first["views"]) == (0, "top", False, 1)
+    clock.now += UPDATE_S
     live.saw(frame(1), found(1, (RED, 0.8), (BLUE, 0.9)))
     better, new = live.told()["garments"]
     assert (better["garment"], better["picked"], better["time_s"], better["views"]) == (0, True, 0.5, 2)
@@ -61,12 +74,48 @@ def test_garments_appear_and_improve(tmp_path: Path) -> None:
     assert len(live.told()["garments"]) == 2
 
 
+def test_pictures_are_made_only_of_what_is_shown(tmp_path: Path) -> None:
+    clock = Clock()
+    live = Live(PickConfig(), tmp_path / "live", clock=clock)
+    for index in range(20):  # forty views within one update, and the best of them is not the last
+        live.saw(frame(index), found(index, (RED, 0.9 if index == 12 else 0.6), (BLUE, 0.7)))
+    assert live.told()["time_s"] == 9.5, "how far it is is told at every frame"
+    assert [one["views"] for one in live.told()["garments"]] == [1, 1], "the garments only now and then"
+    clock.now += UPDATE_S
+    live.saw(frame(20), found(20))
+    red, blue = live.told()["garments"]
+    assert (red["time_s"], red["views"], blue["views"]) == (6.0, 20, 20)
+    assert {path.name for path in (tmp_path / "live").iterdir()} == {"0.jpg", "1.jpg", red["picture"]}
+
+
+def test_only_so_many_pictures_at_once(tmp_path: Path) -> None:
+    clock = Clock()
+    live = Live(PickConfig(), tmp_path / "live", clock=clock)
+    crowd = PICTURES + 3
+    one = found(0, *[(RED, 0.9)] * crowd)
+    live.saw(frame(0), replace(one, embeddings=np.eye(crowd, dtype=np.float32)))
+    assert sum(garment["picture"] is not None for garment in live.told()["garments"]) == PICTURES
+    clock.now += UPDATE_S
+    live.saw(frame(1), found(1))
+    assert all(garment["picture"] for garment in live.told()["garments"]), "the others at the next"
+
+
+def test_the_last_state_is_told_when_all_was_looked_at(tmp_path: Path) -> None:
+    live = Live(PickConfig(), tmp_path / "live", clock=Clock())
+    for index in live.track(range(4), "Looking at video"):
+        live.saw(frame(index), found(index, (RED, 0.9)))
+    assert [one["views"] for one in live.told()["garments"]] == [4]
+
+
 def test_memory_does_not_grow_with_the_video(tmp_path: Path) -> None:
-    live = Live(PickConfig(), tmp_path / "live")
-    for index in range(KEPT_VIEWS + 50):
+    clock = Clock()
+    live = Live(PickConfig(), tmp_path / "live", clock=clock)
+    for index in range(KEPT_FRAMES + 50):
+        clock.now += UPDATE_S
         live.saw(frame(index), found(index, (RED, 0.9 if index == 3 else 0.6)))
-    assert len(live._views) <= KEPT_VIEWS
-    assert 3 in live._views, "the best one stays"
+    assert len(live._frames) == KEPT_FRAMES
+    (red,) = live.told()["garments"]
+    assert (red["time_s"], red["picture"]) == (1.5, "3.jpg"), "the best one stays"
     assert len(list((tmp_path / "live").iterdir())) <= 5
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -12,14 +13,17 @@ import numpy as np
 
 from dprnet.core.classes import COARSE_CLASSES, QUALITIES
 from dprnet.core.images import cut_out, jpeg_bytes, shrink
-from dprnet.core.records import Detections, Frame
+from dprnet.core.records import Detections, FloatArray, Frame
 from dprnet.detect import Detector
 from dprnet.pick import PickConfig, PickStream
 
 T = TypeVar("T")
 
+UPDATE_S = 0.5  # ours: how often garments are told apart while a video runs; a page is told no more often
+REST = 50  # ours: an update is followed by so many times its own seconds, so all of them cost 2 % at most
+PICTURES = 8  # ours: at most so many are made at an update, sixteen a second; the others are made at the next
 VIEW_SIDE = 240  # ours: pixels of the longer side of a view that may still be replaced by a better one
-KEPT_VIEWS = 400  # ours: some 4 MB; a view that becomes the best only after so many others shows no picture
+KEPT_FRAMES = 32  # ours: some 20 MB as the detector looks at them; a best view of an older one shows no picture
 
 
 class Given(Exception):
@@ -29,15 +33,23 @@ class Given(Exception):
 class Live:
     """Follows one job: told of every frame and every step, asked by whoever reports. Safe between threads.
 
+    Garments are told apart now and then, not at every frame, and a picture is made only of a view that is then shown.
+
     Args:
         picking: settings of the bundle.
         folder: where pictures of the garments so far go.
+        clock: seconds, ever growing.
     """
 
-    def __init__(self, picking: PickConfig, folder: Path) -> None:
+    def __init__(self, picking: PickConfig, folder: Path, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._stream = PickStream(picking)
         self._folder = folder
-        self._views: dict[int, bytes] = {}
+        self._clock = clock
+        self._due_s = self._spent_s = 0.0
+        self._waiting: list[Detections] = []  # seen, and not yet told apart
+        self._rows = 0  # detections seen
+        self._frames: deque[tuple[int, Frame, FloatArray]] = deque(maxlen=KEPT_FRAMES)  # each with its first row
+        self._pictures: set[int] = set()  # rows of which there is one
         self._lock = threading.Lock()
         self._told: dict[str, Any] = {"stage": "look", "done": 0, "total": None, "time_s": 0.0, "garments": []}
         self.given = threading.Event()
@@ -58,23 +70,47 @@ class Live:
         for done, item in enumerate(items):
             self._tell(stage=stage, done=done, total=total)
             yield item
+        if stage == "look" and self._spent_s < UPDATE_S:  # of a long video the last state of all is soon told anyhow
+            self._update()
         self._tell(stage="match" if stage == "cut" else "cut", done=0, total=None)
 
     def saw(self, frame: Frame, found: Detections) -> None:
         """Take in the detections of one frame."""
-        before = len(self._stream.picks.detections)
-        events = self._stream.update(found)
-        for row, box in enumerate(found.boxes_xyxy * frame.scale, start=before):
-            self._views[row] = jpeg_bytes(shrink(cut_out(frame.image, box), VIEW_SIDE), 75)
-        if len(self._views) > KEPT_VIEWS:
-            best = set(self._stream.picks.best.tolist())
-            newest = sorted(self._views)[-KEPT_VIEWS // 2 :]
-            self._views = {row: self._views[row] for row in sorted(best.union(newest)) if row in self._views}
-        for event in events:
-            if event.kind != "merged" and event.best in self._views:
+        if len(found):
+            self._waiting.append(found)
+            self._frames.append((self._rows, frame, found.boxes_xyxy))
+            self._rows += len(found)
+        if self._clock() >= self._due_s:
+            self._update()
+        self._tell(time_s=round(frame.time_s, 3))
+
+    def _update(self) -> None:
+        """Tell apart what has been seen, and show it."""
+        begun_s = self._clock()
+        if self._waiting:
+            self._stream.update(Detections.concatenate(self._waiting))
+            self._waiting.clear()
+        if self._rows:
+            self._picture()
+            self._tell(garments=self._garments())
+        ended_s = self._clock()
+        self._spent_s = ended_s - begun_s
+        self._due_s = ended_s + max(UPDATE_S, REST * self._spent_s)
+
+    def _picture(self) -> None:
+        """Make pictures of best views that have none, while their frames are here."""
+        picks = self._stream.picks
+        wanted = set(picks.best[~picks.doubtful].tolist()) - self._pictures
+        made = 0
+        for first, frame, boxes in reversed(self._frames):  # the newest first: the others had their turn
+            for row in sorted(wanted.intersection(range(first, first + len(boxes)))):
+                if made == PICTURES:
+                    return
                 self._folder.mkdir(parents=True, exist_ok=True)
-                (self._folder / f"{event.garment}-{event.best}.jpg").write_bytes(self._views[event.best])
-        self._tell(time_s=round(frame.time_s, 3), **({"garments": self._garments()} if len(found) else {}))
+                view = shrink(cut_out(frame.image, boxes[row - first] * frame.scale), VIEW_SIDE)
+                (self._folder / f"{row}.jpg").write_bytes(jpeg_bytes(view, 75))
+                self._pictures.add(row)
+                made += 1
 
     def _tell(self, **values: Any) -> None:
         if self.given.is_set():
@@ -87,7 +123,6 @@ class Live:
         views = np.bincount(picks.instance, minlength=len(picks))
         for garment in np.flatnonzero(~picks.doubtful).tolist():
             best, number = int(picks.best[garment]), self._stream.numbers[garment]
-            picture = self._folder / f"{number}-{best}.jpg"
             shown.append(
                 {
                     "garment": number,
@@ -99,7 +134,7 @@ class Live:
                         for name, value in zip(QUALITIES, picks.detections.quality[best], strict=True)
                     },
                     "views": int(views[garment]),
-                    "picture": picture.name if picture.is_file() else None,
+                    "picture": f"{best}.jpg" if best in self._pictures else None,
                 }
             )
         return shown
