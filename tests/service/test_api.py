@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from dprnet.gallery import Gallery
 from dprnet.report import read_json
 
 from .conftest import DEADLINE_S, Running, form, started
@@ -47,6 +48,26 @@ def test_a_video_becomes_a_report(service: Running, moving_square: Path, tmp_pat
     assert b"<b>look" not in page.body
     clip = service.ask("GET", job["links"]["video"], range="bytes=0-99")
     assert (clip.status, len(clip.body), clip.headers["content-type"]) == (206, 100, "video/mp4")
+
+
+def test_what_is_handed_out_names_no_path(service: Running, moving_square: Path, indexed: Path) -> None:
+    job = service.wait(service.send(moving_square, "name=look.mp4&fallback=best")["id"])
+    report = service.ask("GET", job["links"]["json"])
+    photos = [match["photo"] for garment in report.json["garments"] for match in garment["matches"]]
+    assert photos, "the test is of matches"
+    for photo_address in set(photos):
+        picture = service.ask("GET", photo_address)
+        assert (picture.status, picture.headers["content-type"]) == (200, "image/jpeg")
+    events = service.ask("GET", job["links"]["events"])
+    answers = [report, events, *(service.ask("GET", job["links"][kind]) for kind in ("self", "html", "csv", "page"))]
+    result = service.folder / "jobs" / job["id"]
+    with Gallery.open(indexed) as gallery:
+        places = {str(Path(photo).parent) for item in gallery.items() for photo in item.images}
+    assert places
+    for place in (*places, str(service.folder), str(service.folder.parent), str(result)):
+        assert not any(place.encode() in answer.body for answer in answers), place
+    kept = [path for path in result.glob("result-*/page.json") if str(service.folder.parent) in path.read_text()]
+    assert not kept, "nor do the values that the page is made of"
 
 
 def test_a_job_can_be_followed(service: Running, moving_square: Path) -> None:

@@ -23,7 +23,7 @@ from dprnet.service.config import ServiceConfig
 from dprnet.service.database import DatabaseGone
 from dprnet.service.jobs import Jobs, Lease
 from dprnet.service.live import Given, Live, watched
-from dprnet.service.results import write_result
+from dprnet.service.results import PICTURES, write_result
 
 IDLE_S = 0.25  # ours: how soon a worker sees a new job; a look costs a tenth of a millisecond
 GONE_S = 1.0  # ours: how soon a database that was away is asked again
@@ -90,7 +90,7 @@ class Worker:
             progress=live,
         )
         result = f"{RESULT}{lease.word[:12]}"
-        summary = write_result(report, pictures, folder / result, job.name)
+        summary = write_result(report, pictures, folder / result, job.name, f"/v1/jobs/{job.id}/{PICTURES}")
         if live.given.is_set():
             raise Given
         if patiently(lambda: self.jobs.finish(lease, result, summary)):
