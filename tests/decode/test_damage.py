@@ -55,6 +55,21 @@ def test_a_cut_file_gives_its_frames_and_is_partial(
     assert decoding.progress.decoded_until_s >= frames[-1].time_s
 
 
+def test_a_cut_between_two_tags_shows_too(films: Any) -> None:
+    whole = films.make("flv", gop=24, bframes=2)
+    data, end = whole.read_bytes(), 13  # the header and the length of no tag before the first
+    while end < 0.6 * len(data):
+        end += 11 + int.from_bytes(data[end + 1 : end + 4], "big") + 4
+    for more in range(4):  # one of them is a picture whose predecessors in time come after it
+        short = whole.with_name(f"between{more}.flv")
+        short.write_bytes(data[:end])
+        end += 11 + int.from_bytes(data[end + 1 : end + 4], "big") + 4
+        reference = [frame.time_s for frame in decode_in_process(whole, "1f")]
+        decoding = decode_in_process(short, "1f")
+        assert all(reference[frame.index] == frame.time_s for frame in decoding)
+        assert decoding.progress.status == "partial"
+
+
 def test_the_record_of_a_partial_video(films: Any) -> None:
     path = cut(films.make("mkv"), 0.6)
     frames, record = run(path)

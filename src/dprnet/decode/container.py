@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import stat
+import struct
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -162,7 +163,7 @@ def is_cut_short(path: Path) -> bool:
         if head[4:8] in _BOXES:
             return any(end > size for end in _box_ends(file, size))
         if head[:3] == b"FLV":
-            return not _ends_with_a_tag(file, size)
+            return _flv_size(file) > size or not _ends_with_a_tag(file, size)
     return False
 
 
@@ -180,6 +181,13 @@ def _box_ends(file: BinaryIO, size: int) -> Iterator[int]:
             return
         position += length
         yield position
+
+
+def _flv_size(file: BinaryIO) -> float:
+    """The length of an FLV file as its metadata states it, or 0 where it does not (a cut may fall between two tags)."""
+    file.seek(0)
+    _, found, after = file.read(4096).partition(b"filesize\0")  # a name, and 0 for a number: eight bytes
+    return float(struct.unpack(">d", after[:8])[0]) if found and len(after) >= 8 else 0.0
 
 
 def _ends_with_a_tag(file: BinaryIO, size: int) -> bool:
