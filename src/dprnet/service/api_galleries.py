@@ -131,7 +131,7 @@ async def put(service: Serving, name: Name, item_id: ItemId, request: Request) -
     await run_in_threadpool(service.shelves.check, name)
     item, photos = await _item(request, item_id.strip())
     embedder = service.searcher.embedder
-    written = await service.searcher.alone(lambda: service.shelves.put(name, item, photos, embedder))
+    written = await service.searcher.alone(lambda _: service.shelves.put(name, item, photos, embedder))
     return ItemOut.of(written, name)
 
 
@@ -173,7 +173,10 @@ async def search(
     settings: dict[str, Any] = {"items": items, "where": where, "box": corners, "whole": whole}
     with service.metrics.searches.time():
         answer = await service.searcher.alone(
-            lambda: service.searcher.search(data, name, service.shelves, name_of, **settings)
+            lambda given_up: service.searcher.search(
+                data, name, service.shelves, name_of, given_up=given_up, **settings
+            ),
+            request.is_disconnected,
         )
     return SearchOut.of(answer, name_of)
 

@@ -90,9 +90,18 @@ async def image_found(
     if not data:
         raise Problem(422, "empty", "image: choose a file first")
     answer = await service.searcher.alone(
-        lambda: service.searcher.search(
-            data, "image", service.shelves, gallery, items=IMAGE_ITEMS, where="", box=None, whole=whole
-        )
+        lambda given_up: service.searcher.search(
+            data,
+            "image",
+            service.shelves,
+            gallery,
+            items=IMAGE_ITEMS,
+            where="",
+            box=None,
+            whole=whole,
+            given_up=given_up,
+        ),
+        request.is_disconnected,
     )
     return _page("image_found.html.j2", service, "image", answer=SearchOut.of(answer, gallery))
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+import threading
+from collections.abc import Awaitable, Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
+from starlette.requests import ClientDisconnect
 
 from dprnet.core.bundle import Bundle
 from dprnet.core.classes import COARSE_CLASSES, QUALITIES
@@ -25,6 +27,7 @@ from dprnet.service.shelves import Shelves
 
 GARMENTS = 8  # ours: the surest garments of one photo; more are strangers in the background
 SURE = 0.3  # ours: at least; more where the bundle's picking wants a good view to be surer (``min_score``)
+LOOK_S = 0.1  # ours: how often it is looked whether whoever asked is still there; a look costs some microseconds
 T = TypeVar("T")
 Box = tuple[float, float, float, float]
 Seen = tuple[Box, str | None, float | None, dict[str, float] | None]
@@ -50,6 +53,10 @@ class Answer:
     found: tuple[Found, ...]
 
 
+class GivenUp(Exception):
+    """Nobody waits for the answer any more."""
+
+
 class Searcher:
     """The networks, for images; loaded once. Its work is done in one thread of its own."""
 
@@ -62,21 +69,35 @@ class Searcher:
         self._sure = max(SURE, picking.min_score)
         self._limits = ImageLimits(max_bytes=config.max_image_bytes, max_pixels=config.max_image_pixels)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="search")
-        self._waiting = 0
+        self._asked: list[Future[Any]] = []
 
-    async def alone(self, work: Callable[[], T]) -> T:
+    async def alone(self, work: Callable[[threading.Event], T], left: Callable[[], Awaitable[bool]] | None = None) -> T:
         """Have work done in the thread of the networks.
+
+        Args:
+            work: is handed an event that is set where nobody waits for it any more; it may then raise anything.
+            left: says whether whoever asked has gone away; what was not begun for them is not begun then.
 
         Raises:
             Problem: too many wait already.
+            ClientDisconnect: whoever asked went away.
         """
-        if self._waiting >= self.config.max_searches:
-            raise come_back(429, "busy", f"{self._waiting} searches wait already; try again in a second", 1)
-        self._waiting += 1
+        self._asked = [one for one in self._asked if not one.done()]
+        if len(self._asked) >= self.config.max_searches:
+            raise come_back(429, "busy", f"{len(self._asked)} searches wait already; try again in a second", 1)
+        given_up = threading.Event()
+        begun = self._thread.submit(work, given_up)
+        self._asked.append(begun)
+        answer = asyncio.wrap_future(begun)
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+            while not (await asyncio.wait([answer], timeout=LOOK_S))[0]:
+                if left is not None and await left():
+                    raise ClientDisconnect
+            return answer.result()
         finally:
-            self._waiting -= 1
+            given_up.set()
+            answer.cancel()
+            begun.cancel()  # at once, so that it takes no place in the queue
 
     def search(
         self,
@@ -89,6 +110,7 @@ class Searcher:
         where: str,
         box: Box | None,
         whole: bool,
+        given_up: threading.Event,
     ) -> Answer:
         """Search by an image.
 
@@ -96,11 +118,14 @@ class Searcher:
             where: only items that pass this filter (``dprnet.gallery.filters``).
             box: only this part of it, in pixels of the upright image.
             whole: all of it as one garment; otherwise every garment found in it (all of it where none is).
+            given_up: once it is set, the next step is not taken.
 
         Raises:
+            GivenUp: it was set.
             BadImage: it cannot be read, or the box lies outside.
             BadFilter: the filter makes no sense.
         """
+        _unless(given_up)
         image = read_image(data, name=name, limits=self._limits).image
         height, width = image.shape[:2]
         if box is not None:
@@ -108,10 +133,13 @@ class Searcher:
             if not (0 <= x1 < x2 <= width and 0 <= y1 < y2 <= height):
                 sentence = f"the box {box} does not lie inside its {width}x{height} pixels"
                 raise BadImage(name, sentence, reason="box")
+        _unless(given_up)
         found = [] if whole or box is not None else self._garments(image)
+        _unless(given_up)
         if not found:
             found = [(box or (0.0, 0.0, float(width), float(height)), None, None, None)]
         vectors = self.embedder.views(cut_out(image, one[0]) for one in found)
+        _unless(given_up)
         with shelves.gallery(gallery) as shelf:
             matches = shelf.search(vectors, items, where=where)
         return Answer(width, height, tuple(Found(*one, tuple(m)) for one, m in zip(found, matches, strict=True)))
@@ -129,3 +157,8 @@ class Searcher:
     def close(self) -> None:
         """End the thread; what waits is not begun."""
         self._thread.shutdown(wait=False, cancel_futures=True)
+
+
+def _unless(given_up: threading.Event) -> None:
+    if given_up.is_set():
+        raise GivenUp
