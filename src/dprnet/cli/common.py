@@ -18,6 +18,10 @@ RuntimeOption = Annotated[
 GalleryOption = Annotated[
     str, typer.Option("--gallery", help="The gallery: a folder, or postgresql://... or milvus://... with #NAME.")
 ]
+KindOption = Annotated[
+    Literal["auto", "exact", "hnsw", "ivf", "store"],
+    typer.Option("--kind", help="What searches the gallery: an index here, or (store) the server that keeps it."),
+]
 WhereOption = Annotated[str, typer.Option("--where", help="Only items that pass: 'category = dress and price < 50'.")]
 OutOption = Annotated[Path, typer.Option("--out", help="Folder to write to.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Also print the result as JSON on stdout.")]

@@ -7,18 +7,18 @@ from typing import Annotated
 
 import typer
 
-from dprnet.cli.common import BundleOption, DeviceOption, WhereOption
+from dprnet.cli.common import BundleOption, DeviceOption, KindOption, WhereOption
 
 app = typer.Typer(help="Look at galleries, keep them and switch between them.", no_args_is_help=True)
 Address = Annotated[str, typer.Argument(metavar="GALLERY", help="Folder, postgresql://... or milvus://..., live name.")]
 
 
 @app.command()
-def show(gallery: Address) -> None:
+def show(gallery: Address, kind: KindOption = "auto") -> None:
     """What a gallery holds, what made it, and how it is searched."""
-    from dprnet.gallery import Gallery
+    from dprnet.gallery import Gallery, IndexConfig
 
-    with Gallery.open(gallery) as opened:
+    with Gallery.open(gallery, config=IndexConfig(kind=kind)) as opened:
         card = opened.card
         typer.echo(f"{opened.index_report()}\nembedder {card.embedder}, {card.size} numbers, made {card.created}")
 
@@ -28,12 +28,13 @@ def show(gallery: Address) -> None:
 def items(
     gallery: Address,
     where: WhereOption = "",
+    kind: KindOption = "auto",
 ) -> None:
     """List items, one a line: id, category, price, title."""
     from dprnet.core.errors import printable
-    from dprnet.gallery import Gallery
+    from dprnet.gallery import Gallery, IndexConfig
 
-    with Gallery.open(gallery) as opened:
+    with Gallery.open(gallery, config=IndexConfig(kind=kind)) as opened:
         for item in opened.items(where):
             typer.echo("\t".join(printable(text) for text in (item.item_id, item.category, item.price, item.title)))
 
@@ -65,6 +66,7 @@ def search(
     photo: Annotated[Path, typer.Argument(help="A photo of a garment.")],
     items: Annotated[int, typer.Option("--items", min=1, max=100, help="Items at most.")] = 5,
     where: WhereOption = "",
+    kind: KindOption = "auto",
     bundle: BundleOption = "tiny",
     device: DeviceOption = "cpu",
 ) -> None:
@@ -73,11 +75,11 @@ def search(
     from dprnet.core.errors import printable
     from dprnet.core.images import read_image
     from dprnet.embed.embedder import Embedder
-    from dprnet.gallery import Gallery
+    from dprnet.gallery import Gallery, IndexConfig
 
     image = read_image(photo).image
     embedder = Embedder.from_bundle(Bundle.from_pretrained(bundle), device=device)
-    with Gallery.open(gallery, embedder=embedder.identity) as opened:
+    with Gallery.open(gallery, embedder=embedder.identity, config=IndexConfig(kind=kind)) as opened:
         for found in opened.search(embedder([image]), items, where=where)[0]:
             texts = (found.item_id, found.category, found.price, found.title)
             typer.echo("\t".join((f"{found.similarity:.3f}", *map(printable, texts))))

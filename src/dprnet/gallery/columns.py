@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -69,8 +70,13 @@ class ItemColumns:
             self._metadata = [json.loads(cell) if cell else {} for cell in self._rows["metadata"].to_pylist()]
         if self._metadata and not any(name in row for row in self._metadata):
             names = sorted({*KNOWN, *(key for row in self._metadata for key in row)})
-            near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
-            shown = ", ".join(printable(one, 40) for one in names[:12])
-            hint = f"did you mean '{printable(near[0], 60)}'?" if near else f"its columns: {shown}"
-            raise BadFilter(f"column '{printable(name, 60)}'", f"no item of the gallery has it; {hint}")
+            raise no_such_column(name, names)
         return [str(row.get(name, "")) for row in self._metadata]
+
+
+def no_such_column(name: str, names: Sequence[str]) -> BadFilter:
+    """What to say of a column that no item has, where there are others."""
+    near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    shown = ", ".join(printable(one, 40) for one in names[:12])
+    hint = f"did you mean '{printable(near[0], 60)}'?" if near else f"its columns: {shown}"
+    return BadFilter(f"column '{printable(name, 60)}'", f"no item of the gallery has it; {hint}")

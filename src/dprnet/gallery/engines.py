@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from copy import copy
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 
@@ -36,7 +36,8 @@ SEED = 20_211  # of the queries that measure recall
 class IndexConfig(Settings):
     """How a gallery is searched."""
 
-    kind: Literal["auto", "exact", "hnsw", "ivf"] = "auto"
+    kind: Literal["auto", "exact", "hnsw", "ivf", "store"] = "auto"
+    """``store``: no index of ours, the server that keeps the gallery answers (see `server_search`)."""
     photos: Literal["best", "centroid"] = "best"  # ours: an item is as similar as its most similar photo
     exact_up_to: int = 50_000  # ours: vectors; 2 ms a query at 20,000 photos of 256 numbers grow with their number
     hnsw_up_to: int = 2_000_000  # ours: vectors; 2.5 GB at 256 numbers
@@ -44,11 +45,12 @@ class IndexConfig(Settings):
     recall_queries: int = 200  # ours
     hnsw_links: int = 32  # HNSW's usual
     hnsw_build: int = 80  # ours
+    store_effort: int = 100  # ours: vectors that a server's graph keeps in view; nobody measures the recall there
 
     def kind_for(self, vectors: int) -> Kind:
         """The engine for so many vectors."""
-        if self.kind != "auto":
-            return self.kind
+        if self.kind not in {"auto", "store"}:
+            return cast(Kind, self.kind)
         return "exact" if vectors <= self.exact_up_to else "hnsw" if vectors <= self.hnsw_up_to else "ivf"
 
 

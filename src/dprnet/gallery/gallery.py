@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from dprnet.core.errors import BadGallery
 from dprnet.core.records import FloatArray, Match
-from dprnet.gallery import live, opening, reading, searching, snapshot, writing
+from dprnet.gallery import live, opening, reading, snapshot, writing
 from dprnet.gallery.address import is_server, shown
 from dprnet.gallery.card import GalleryCard
 from dprnet.gallery.engines import IndexConfig
@@ -130,7 +130,7 @@ class Gallery:
 
     def __len__(self) -> int:
         """Number of items."""
-        return self._served.index.items
+        return self._served.searched.count("")
 
     def upsert(
         self,
@@ -187,9 +187,8 @@ class Gallery:
         if k < 1:
             raise ValueError(f"k must be at least 1, got {k}")
         queries = [f"query {n}" for n in range(len(vectors))]
-        return searching.answers(
-            self._served.index, unit_vectors(vectors, queries, self.size, shown(self.address)), k, where
-        )
+        unit = unit_vectors(vectors, queries, self.size, shown(self.address))
+        return self._served.searched.answers(unit, k, where)
 
     def refresh(self, *, beside: bool = False) -> bool:
         """Let searches see the newest version, and the gallery that a live name means now; True where that moved.
@@ -202,12 +201,12 @@ class Gallery:
 
     def index_report(self) -> str:
         """How it is searched, and the recall that was measured when the index was built."""
-        index = self._served.index
-        return f"{index}, {index.items} items, {len(index.rows)} photos, version {index.version}"
+        searched = self._served.searched
+        return f"{searched}, {searched.count('')} items, {searched.photos} photos, version {searched.version}"
 
     def items(self, where: str = "") -> Iterator[Item]:
         """All items (or those that pass a filter) in the order of their ids, each with its photos."""
-        yield from searching.items_of(self._served.index, where)
+        yield from self._served.searched.items(where)
 
     def count(self, where: str = "") -> int:
         """Number of items, or of those that pass a filter.
@@ -215,7 +214,7 @@ class Gallery:
         Raises:
             BadFilter: the filter cannot be read, or names a column that no item has.
         """
-        return searching.count_of(self._served.index, where)
+        return self._served.searched.count(where)
 
     def contents(self, item_ids: Iterable[str]) -> list[dict[str, Any]]:
         """Every row of some items as the store holds it, vectors and thumbnails too."""

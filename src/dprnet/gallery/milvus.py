@@ -8,29 +8,28 @@ two that write one item, the later commit holds). What no version of the last ho
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import json
 import time
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
-from dprnet.core.errors import BadGallery, MissingFile, printable
+from dprnet.core.errors import BadGallery, MissingFile
 from dprnet.gallery import store
 from dprnet.gallery.address import ServerAddress
 from dprnet.gallery.card import GalleryCard
+from dprnet.gallery.milvus_cells import CELLS
 from dprnet.gallery.milvus_client import CALL_S, collections, connect, make_collection, stored_card, told
+from dprnet.gallery.milvus_rows import MAX_TEXT_BYTES, among, born, kept_row, key_of, latest, read_row, size_of
 from dprnet.gallery.store import DETAILS, KEEP_S, TEXTS, schema
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 MAX_SIZE = 32_768  # Milvus's limit
-MAX_TEXT_BYTES = 65_535  # Milvus's limit
 CALL_BYTES = 16 << 20  # ours: Milvus takes 64 MB a call
 CALL_IDS = 500  # ours: keys of 64 letters in one expression
 PAGE_ROWS = 1_000  # ours: some 16 MB with thumbnails
+GRAPH = {"M": 32, "efConstruction": 80}  # ours: as in memory
 CARD_KEY = "card"
 KEYS = ("key", "batch", "item_key", "gone")
 
@@ -44,9 +43,12 @@ class MilvusStore:
     def __init__(self, address: ServerAddress, card: GalleryCard, client: Any) -> None:
         self.address = address
         self.card = card
-        self._client = client
-        self._rows, self._commits = collections(address)
+        self.client = client
+        self.rows, self._commits = collections(address)
         self._changes = 0
+        fields = client.describe_collection(self.rows, timeout=CALL_S)["fields"]
+        self.compares = any(field["name"] == CELLS for field in fields)
+        """Whether rows keep what filters compare: galleries made before Milvus searched do not."""
 
     @classmethod
     def create(cls, address: str, card: GalleryCard) -> Self:
@@ -60,8 +62,9 @@ class MilvusStore:
                 raise BadGallery(where, "already holds a gallery; open it, or choose another name behind #")
             texts = {"batch": 64, "item_key": 64, **dict.fromkeys((*TEXTS, "thumbnail"), MAX_TEXT_BYTES)}
             rows, commits = collections(where)
-            make_collection(client, rows, texts, card.size, flag="gone")
-            make_collection(client, commits, {"note": MAX_TEXT_BYTES}, 2, number="at")
+            more = {"gone": "BOOL", CELLS: "JSON"}
+            make_collection(client, rows, texts, more, card.size, graph=GRAPH)
+            make_collection(client, commits, {"note": MAX_TEXT_BYTES}, {"at": "INT64"}, 2)
             made = cls(where, card, client)
             made._insert(commits, [{"key": CARD_KEY, "at": 0, "note": card.to_json(), "vector": [0.0, 0.0]}])
         return made
@@ -73,26 +76,26 @@ class MilvusStore:
         with told(where):
             client = connect(where)
             card = stored_card(client, where)
-        if card is None:
-            raise MissingFile(where, "no gallery here; make one with `dprnet index CATALOGUE --gallery ADDRESS`")
-        return cls(where, card, client)
+            if card is None:
+                raise MissingFile(where, "no gallery here; make one with `dprnet index CATALOGUE --gallery ADDRESS`")
+            return cls(where, card, client)
 
     @property
     def version(self) -> int:
         """Grows with every change, whoever made it: 1 and the number of commits."""
         with told(self.address):
-            found = self._client.query(self._commits, filter="at > 0", output_fields=["count(*)"], timeout=CALL_S)
+            found = self.client.query(self._commits, filter="at > 0", output_fields=["count(*)"], timeout=CALL_S)
             return 1 + int(found[0]["count(*)"])
 
     def count(self) -> int:
         """Number of rows (photos)."""
         with told(self.address):
-            return len(self._visible(self._committed()))
+            return len(self.visible(self.committed()))
 
     def upsert(self, rows: pa.Table) -> None:
         """Write rows and commit them; all earlier rows of the items named in them no longer count."""
         if rows.num_rows:
-            self._commit([_row(values) for values in rows.to_pylist()])
+            self._commit([kept_row(values) for values in rows.to_pylist()])
 
     def update(self, rows: pa.Table) -> None:
         """Write the details of items to all their photos in one commit; vectors are copied, not made again."""
@@ -100,26 +103,26 @@ class MilvusStore:
         _, old = self.read(schema(self.card.size).names, details)
         if old.num_rows:
             changed = [row | {name: details[row["item_id"]][name] for name in DETAILS} for row in old.to_pylist()]
-            self._commit([_row(values) for values in changed])
+            self._commit([kept_row(values) for values in changed])
 
     def remove(self, item_ids: Iterable[str]) -> None:
         """Remove all rows of these items in one commit; an unknown id does nothing."""
-        empty = dict.fromkeys((*TEXTS, "thumbnail"), "") | {"vector": [0.0] * self.card.size}
-        self._commit([empty | {"item_key": _key(item_id), "gone": True} for item_id in sorted(set(item_ids))])
+        empty = dict.fromkeys((*TEXTS, "thumbnail"), "") | {"vector": [0.0] * self.card.size, CELLS: {}}
+        self._commit([empty | {"item_key": key_of(item_id), "gone": True} for item_id in sorted(set(item_ids))])
 
     def read(self, columns: Sequence[str], item_ids: Iterable[str] | None = None) -> tuple[int, pa.Table]:
         """A version and its rows (of these items, or all), in no particular order; nothing of a later version."""
         import pyarrow as pa
 
         with told(self.address):
-            commits = self._committed()
+            commits = self.committed()
             batches = list(self._batches(commits, columns, None if item_ids is None else sorted(set(item_ids))))
         return 1 + len(commits), pa.Table.from_batches(batches, self._form(columns))
 
     def scan(self, columns: Sequence[str]) -> tuple[int, Iterator[pa.RecordBatch]]:
         """As :meth:`read` of all rows, a part at a time."""
         with told(self.address):
-            commits = self._committed()
+            commits = self.committed()
 
         def parts() -> Iterator[pa.RecordBatch]:
             with told(self.address):
@@ -131,23 +134,23 @@ class MilvusStore:
         """Delete rows that were replaced, removed or never committed over an hour ago."""
         with told(self.address):
             before = time.time_ns() - int(KEEP_S * 1e9)
-            rows = list(self._query(KEYS, ""))
-            committed = self._committed()  # after the rows: a batch that is committed meanwhile is not taken for lost
+            rows = list(self.query(KEYS, ""))
+            committed = self.committed()  # after the rows: a batch that is committed meanwhile is not taken for lost
             old = {batch: at for batch, at in committed.items() if at < before}
-            alive = _latest(rows, old)
+            alive = latest(rows, old)
             replaced = [row["key"] for row in rows if row["batch"] in old and row["key"] not in alive]
-            lost = [row["key"] for row in rows if row["batch"] not in committed and _born(row["batch"]) < before]
+            lost = [row["key"] for row in rows if row["batch"] not in committed and born(row["batch"]) < before]
             dead = [*replaced, *lost]
             removed = [key for key, row in alive.items() if row["gone"]]
             for keys in (dead, removed):  # in this order: a removal holds until what it removes is gone
                 for start in range(0, len(keys), CALL_IDS):
-                    self._client.delete(self._rows, ids=keys[start : start + CALL_IDS], timeout=CALL_S)
+                    self.client.delete(self.rows, ids=keys[start : start + CALL_IDS], timeout=CALL_S)
 
     def close(self) -> None:
         """Let go of the connection; the store is not used again."""
-        self._client.close()
+        self.client.close()
 
-    def _committed(self) -> dict[str, int]:
+    def committed(self) -> dict[str, int]:
         """Every commit by its batch, with its time."""
         rows = self._pages(self._commits, ["key", "at"], "at > 0")
         return {row["key"]: int(row["at"]) for row in rows}
@@ -156,9 +159,11 @@ class MilvusStore:
         if not rows:
             return
         with told(self.address):
+            if not self.compares:
+                rows = [{name: row[name] for name in row if name != CELLS} for row in rows]
             batch = f"{time.time_ns():020d}-{uuid.uuid4().hex[:12]}"
-            self._insert(self._rows, [row | {"key": f"{batch}-{n}", "batch": batch} for n, row in enumerate(rows)])
-            at = max(time.time_ns(), 1 + max(self._committed().values(), default=0))  # clocks may run behind
+            self._insert(self.rows, [row | {"key": f"{batch}-{n}", "batch": batch} for n, row in enumerate(rows)])
+            at = max(time.time_ns(), 1 + max(self.committed().values(), default=0))  # clocks may run behind
             self._insert(self._commits, [{"key": batch, "at": at, "note": "", "vector": [0.0, 0.0]}])
         self._changes += 1
         if self._changes % store.TIDY_EVERY == 0:
@@ -168,42 +173,48 @@ class MilvusStore:
         part: list[dict[str, Any]] = []
         room = CALL_BYTES
         for row in rows:
-            size = 200 + sum(_size(row, name, self.address) for name in row)
+            size = 200 + sum(size_of(row, name, self.address) for name in row)
             if part and size > room:
-                self._client.insert(collection, part, timeout=CALL_S)
+                self.client.insert(collection, part, timeout=CALL_S)
                 part, room = [], CALL_BYTES
             part.append(row)
             room -= size
-        self._client.insert(collection, part, timeout=CALL_S)
+        self.client.insert(collection, part, timeout=CALL_S)
 
     def _batches(
         self, commits: Mapping[str, int], columns: Sequence[str], item_ids: Sequence[str] | None
     ) -> Iterator[pa.RecordBatch]:
         import pyarrow as pa
 
-        keys = [None] if item_ids is None else [_key(item_id) for item_id in item_ids]
+        keys = [None] if item_ids is None else [key_of(item_id) for item_id in item_ids]
         for start in range(0, len(keys), CALL_IDS):
             some = None if item_ids is None else keys[start : start + CALL_IDS]
-            visible = self._visible(commits, some)
+            visible = self.visible(commits, some)
             fields = ["key", *dict.fromkeys(columns)]
             page: list[dict[str, Any]] = []
-            for row in self._query(fields, _among(some)) if visible else ():
+            for row in self.query(fields, among(some)) if visible else ():
                 if row["key"] in visible:
-                    page.append(_read_row(row))
+                    page.append(read_row(row))
                 if len(page) == PAGE_ROWS:
                     yield from pa.Table.from_pylist(page, self._form(columns)).to_batches()
                     page = []
             yield from pa.Table.from_pylist(page, self._form(columns)).to_batches()
 
-    def _visible(self, commits: Mapping[str, int], keys: Sequence[str | None] | None = None) -> set[str]:
+    def visible(self, commits: Mapping[str, int], keys: Sequence[str | None] | None = None) -> set[str]:
         """Keys of the rows that count, of all items or those of these keys."""
-        return {key for key, row in _latest(self._query(KEYS, _among(keys)), commits).items() if not row["gone"]}
+        return {key for key, row in latest(self.query(KEYS, among(keys)), commits).items() if not row["gone"]}
 
-    def _query(self, fields: Sequence[str], condition: str) -> Iterator[dict[str, Any]]:
-        return self._pages(self._rows, list(fields), condition)
+    def query(self, fields: Sequence[str], condition: str) -> Iterator[dict[str, Any]]:
+        """Rows that meet an expression, whether they count or not."""
+        return self._pages(self.rows, list(fields), condition)
+
+    def some(self, condition: str, fields: list[str], limit: int) -> list[dict[str, Any]]:
+        """So many of the rows that meet an expression, whether they count or not."""
+        found = self.client.query(self.rows, filter=condition, output_fields=fields, limit=limit, timeout=CALL_S)
+        return list(found)
 
     def _pages(self, collection: str, fields: list[str], condition: str) -> Iterator[dict[str, Any]]:
-        pages = self._client.query_iterator(
+        pages = self.client.query_iterator(
             collection, batch_size=PAGE_ROWS, filter=condition, output_fields=fields, timeout=CALL_S
         )
         try:
@@ -217,43 +228,3 @@ class MilvusStore:
 
         form = schema(self.card.size)
         return pa.schema([form.field(name) for name in columns])
-
-
-def _latest(rows: Iterable[dict[str, Any]], commits: Mapping[str, int]) -> dict[str, dict[str, Any]]:
-    """Rows by key that belong to the latest of these commits that touched their item."""
-    found = [row for row in rows if row["batch"] in commits]
-    newest: dict[str, int] = {}
-    for row in found:
-        newest[row["item_key"]] = max(newest.get(row["item_key"], 0), commits[row["batch"]])
-    return {row["key"]: row for row in found if commits[row["batch"]] == newest[row["item_key"]]}
-
-
-def _key(item_id: str) -> str:
-    """What stands for an id in expressions: letters and digits alone, so that an id is never code."""
-    return hashlib.sha256(item_id.encode()).hexdigest()
-
-
-def _among(keys: Sequence[str | None] | None) -> str:
-    return "" if keys is None else f"item_key in {json.dumps(list(keys))}"
-
-
-def _row(values: Mapping[str, Any]) -> dict[str, Any]:
-    thumbnail = base64.b64encode(values["thumbnail"]).decode("ascii")
-    return {**values, "item_key": _key(values["item_id"]), "gone": False, "thumbnail": thumbnail}
-
-
-def _read_row(row: Mapping[str, Any]) -> dict[str, Any]:
-    return {**row, "thumbnail": base64.b64decode(row["thumbnail"])} if "thumbnail" in row else dict(row)
-
-
-def _born(batch: str) -> int:
-    return int(batch.partition("-")[0])
-
-
-def _size(row: Mapping[str, Any], name: str, where: ServerAddress) -> int:
-    value = row[name]
-    size = 4 * len(value) if name == "vector" else len(value.encode()) if isinstance(value, str) else 8
-    if isinstance(value, str) and size > MAX_TEXT_BYTES:
-        item = printable(str(row.get("item_id", "")), 60)
-        raise BadGallery(where, f"item '{item}': '{name}' has {size} bytes, Milvus keeps at most {MAX_TEXT_BYTES}")
-    return size

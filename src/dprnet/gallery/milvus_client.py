@@ -23,9 +23,21 @@ def collections(where: ServerAddress) -> tuple[str, str]:
 
 
 def make_collection(
-    client: Any, name: str, texts: Mapping[str, int], size: int, *, flag: str = "", number: str = ""
+    client: Any,
+    name: str,
+    texts: Mapping[str, int],
+    others: Mapping[str, str],
+    size: int,
+    graph: Mapping[str, int] | None = None,
 ) -> None:
-    """A new collection; one that a killed creation left behind goes."""
+    """A new collection; one that a killed creation left behind goes.
+
+    Args:
+        texts: fields and their bytes at most.
+        others: fields and their types.
+        size: numbers of its vectors.
+        graph: links and effort of a graph (HNSW) over them.
+    """
     from pymilvus import DataType
 
     client.drop_collection(name, timeout=CALL_S)
@@ -33,13 +45,12 @@ def make_collection(
     form.add_field("key", DataType.VARCHAR, is_primary=True, max_length=128)
     for text, length in texts.items():
         form.add_field(text, DataType.VARCHAR, max_length=length)
-    if flag:
-        form.add_field(flag, DataType.BOOL)
-    if number:
-        form.add_field(number, DataType.INT64)
+    for other, kind in others.items():
+        form.add_field(other, DataType[kind])
     form.add_field("vector", DataType.FLOAT_VECTOR, dim=size)
     index = client.prepare_index_params()
-    index.add_index("vector", index_type="FLAT", metric_type="IP")  # Milvus loads nothing without one
+    kind = "HNSW" if graph else "FLAT"  # Milvus loads nothing without an index
+    index.add_index("vector", index_type=kind, metric_type="IP", params=dict(graph or {}))
     client.create_collection(name, schema=form, index_params=index, consistency_level="Strong", timeout=CALL_S)
 
 

@@ -2,7 +2,8 @@
 """A store in PostgreSQL with pgvector: one table a gallery, its card and version in ``dprnet_galleries``.
 
 Every change is one transaction that takes the row of its gallery first: writers queue there, readers never wait. Any
-other program may read the tables; who writes to them by hand must raise ``version`` in the same transaction.
+other program may read the tables; who writes to them by hand must raise ``version`` in the same transaction, and set
+``cells`` (what filters of :mod:`dprnet.gallery.postgres_search` compare) to null.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Self
 from dprnet.core.errors import BadGallery, MissingFile
 from dprnet.gallery.address import ServerAddress
 from dprnet.gallery.card import GalleryCard, parse_card
-from dprnet.gallery.postgres_client import about_photos, connect, sent_vectors, told
+from dprnet.gallery.postgres_client import CELLS, about_photos, connect, has_cells, sent_cells, sent_vectors, told
 from dprnet.gallery.store import DETAILS, TEXTS, schema
 
 if TYPE_CHECKING:
@@ -59,9 +60,10 @@ class PostgresStore:
             if taken:
                 raise BadGallery(where, "already holds a gallery; open it, or choose another name behind #")
             texts = ", ".join(f"{name} text NOT NULL" for name in TEXTS)
-            columns = f"{texts}, vector vector({card.size}) NOT NULL, thumbnail bytea NOT NULL"
+            columns = f"{texts}, vector vector({card.size}) NOT NULL, thumbnail bytea NOT NULL, {CELLS} jsonb"
             connection.execute(about_photos(f"CREATE TABLE {{}} ({columns})", where))
             connection.execute(about_photos("CREATE INDEX ON {} (item_id)", where))
+            connection.execute(about_photos(f"CREATE INDEX ON {{}} (item_id) WHERE {CELLS} IS NULL", where))
             connection.execute(f"INSERT INTO {CARDS} VALUES (%s, %s, 1)", (where.name, card.to_json()))
         return cls.open(address)
 
@@ -81,12 +83,12 @@ class PostgresStore:
     @property
     def version(self) -> int:
         """Grows with every change, whoever made it."""
-        with self._connection() as connection:
+        with self.connected() as connection:
             return self._version(connection)
 
     def count(self) -> int:
         """Number of rows (photos)."""
-        with self._connection() as connection:
+        with self.connected() as connection:
             row = connection.execute(about_photos("SELECT count(*) FROM {}", self.address)).fetchone()
             return int(row[0]) if row else 0
 
@@ -98,24 +100,31 @@ class PostgresStore:
         others = zip(*(rows[name].to_pylist() for name in (*TEXTS, "thumbnail")), strict=True)
         with self._change() as connection, connection.cursor() as cursor:
             self._delete(connection, rows["item_id"].to_pylist())
-            statement = about_photos(f"COPY {{}} ({', '.join(COLUMNS)}) FROM STDIN (FORMAT BINARY)", self.address)
+            compares = has_cells(connection, self.address)
+            names = (*COLUMNS, CELLS) if compares else COLUMNS
+            statement = about_photos(f"COPY {{}} ({', '.join(names)}) FROM STDIN (FORMAT BINARY)", self.address)
+            cells = sent_cells(rows.select(["item_id", *DETAILS]).to_pylist()) if compares else [()] * rows.num_rows
             with cursor.copy(statement) as copy:
-                copy.set_types(["text"] * len(TEXTS) + ["vector", "bytea"])
-                for vector, (*texts, thumbnail) in zip(vectors, others, strict=True):
-                    copy.write_row((*texts, vector, thumbnail))
+                copy.set_types(["text"] * len(TEXTS) + ["vector", "bytea"] + ["jsonb"] * compares)
+                for vector, (*texts, thumbnail), last in zip(vectors, others, cells, strict=True):
+                    copy.write_row((*texts, vector, thumbnail, *last))
 
     def update(self, rows: pa.Table) -> None:
         """Write the details of items to all their photos in one transaction."""
         if not rows.num_rows:
             return
-        set_to = ", ".join(f"{name} = new.{name}" for name in DETAILS)
-        arrays = ", ".join(["%s::text[]"] * (1 + len(DETAILS)))
-        statement = (
-            f"UPDATE {{}} AS old SET {set_to} FROM unnest({arrays}) AS new(item_id, {', '.join(DETAILS)})"
-            " WHERE old.item_id = new.item_id"
-        )
+        values = [rows[name].to_pylist() for name in ("item_id", *DETAILS)]
+        names, arrays = list(DETAILS), ["%s::text[]"] * len(values)
         with self._change() as connection:
-            values = [rows[name].to_pylist() for name in ("item_id", *DETAILS)]
+            if has_cells(connection, self.address):
+                names.append(CELLS)
+                arrays.append("%s::jsonb[]")
+                values.append([cells for (cells,) in sent_cells(rows.to_pylist())])
+            set_to = ", ".join(f"{name} = new.{name}" for name in names)
+            statement = (
+                f"UPDATE {{}} AS old SET {set_to} FROM unnest({', '.join(arrays)}) AS new(item_id, {', '.join(names)})"
+                " WHERE old.item_id = new.item_id"
+            )
             connection.execute(about_photos(statement, self.address), values)
 
     def remove(self, item_ids: Iterable[str]) -> None:
@@ -129,9 +138,7 @@ class PostgresStore:
         """A version and its rows (of these items, or all), in no particular order; nothing of a later version."""
         condition = "" if item_ids is None else " WHERE item_id = ANY(%s)"
         values = () if item_ids is None else (list(item_ids),)
-        with self._connection() as connection, connection.transaction(), connection.cursor(binary=True) as cursor:
-            connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-            version = self._version(connection)
+        with self.reading() as (connection, version), connection.cursor(binary=True) as cursor:
             cursor.execute(self._select(columns, condition), values)
             return version, self._table(columns, cursor.fetchall())
 
@@ -194,14 +201,26 @@ class PostgresStore:
     @contextmanager
     def _change(self) -> Iterator[Connection]:
         """One transaction that holds the gallery's row from its first statement on."""
-        with self._connection() as connection, connection.transaction():
-            statement = f"UPDATE {CARDS} SET version = version + 1 WHERE name = %s"
-            if connection.execute(statement, (self.address.name,)).rowcount != 1:
-                raise BadGallery(self.address, "the gallery was dropped while it was open")
+        with self.connected() as connection, connection.transaction():
+            self.hold(connection)
+            connection.execute(f"UPDATE {CARDS} SET version = version + 1 WHERE name = %s", (self.address.name,))
             yield connection
 
+    def hold(self, connection: Connection) -> None:
+        """Take the gallery's row, as every writer does first, until the transaction ends."""
+        statement = f"SELECT 1 FROM {CARDS} WHERE name = %s FOR UPDATE"
+        if connection.execute(statement, (self.address.name,)).fetchone() is None:
+            raise BadGallery(self.address, "the gallery was dropped while it was open")
+
     @contextmanager
-    def _connection(self) -> Iterator[Connection]:
+    def reading(self) -> Iterator[tuple[Connection, int]]:
+        """One transaction that sees one state of the gallery, and its version."""
+        with self.connected() as connection, connection.transaction():
+            connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+            yield connection, self._version(connection)
+
+    @contextmanager
+    def connected(self) -> Iterator[Connection]:
         """The connection, made anew where the server went away in between."""
         with self._lock, told(self.address):
             if self._kept is None or self._kept.closed or self._kept.broken:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from dprnet.core.errors import BadGallery, MissingExtra, NoSpace
 from dprnet.core.records import FloatArray
 from dprnet.gallery.address import ServerAddress
+from dprnet.gallery.conditions import compared
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 CONNECT_S = 10  # ours
+CELLS = "cells"
+"""Column of what filters compare, as JSON; null in rows that another program wrote, not there in older galleries."""
 
 
 def sent_vectors(column: Sequence[bytes], size: int) -> FloatArray:
@@ -33,7 +36,12 @@ def about_photos(statement: str, where: ServerAddress) -> Composed:
     """A statement about the gallery's table, whose name goes in as an identifier, never as text."""
     from psycopg import sql
 
-    return sql.SQL(statement).format(sql.Identifier(f"dprnet_photos_{where.name}"))
+    return sql.SQL(statement).format(sql.Identifier(table_of(where)))
+
+
+def table_of(where: ServerAddress) -> str:
+    """The gallery's table; its name is one that needs no quotes."""
+    return f"dprnet_photos_{where.name}"
 
 
 def connect(where: ServerAddress, *, vectors: bool = True) -> Connection:
@@ -49,6 +57,19 @@ def connect(where: ServerAddress, *, vectors: bool = True) -> Connection:
     if vectors:
         register_vector(connection)
     return connection
+
+
+def has_cells(connection: Connection, where: ServerAddress) -> bool:
+    """Whether the gallery's table has the column CELLS; another process may have added it since."""
+    statement = "SELECT 1 FROM pg_attribute WHERE attrelid = to_regclass(%s) AND attname = %s AND NOT attisdropped"
+    return connection.execute(statement, (table_of(where), CELLS)).fetchone() is not None
+
+
+def sent_cells(rows: Sequence[Mapping[str, Any]]) -> list[tuple[Any]]:
+    """What filters compare of each row, as the client library sends it."""
+    from psycopg.types.json import Jsonb
+
+    return [(Jsonb(compared(row)),) for row in rows]
 
 
 @contextmanager

@@ -11,6 +11,8 @@ from dprnet.gallery.address import name_of, shown
 from dprnet.gallery.engines import IndexConfig
 from dprnet.gallery.index import PhotoIndex
 from dprnet.gallery.opening import opened
+from dprnet.gallery.searching import InMemory, Searched
+from dprnet.gallery.server_search import OnServer, on_server, searches
 from dprnet.gallery.store import TEXTS, VectorStore, store_class
 
 logger = logging.getLogger(__name__)
@@ -29,6 +31,12 @@ class Served:
         self._before: PhotoIndex | None = None  # what answered last, where the next is to be made from it
         self._builder: threading.Thread | None = None
         self._built: tuple[str, VectorStore, PhotoIndex] | None = None
+        self._server: OnServer | None = on_server(self.target, store, config) if config.kind == "store" else None
+
+    @property
+    def searched(self) -> Searched:
+        """What answers: the server, or the index in memory."""
+        return InMemory(self.index) if self._server is None else self._server
 
     @property
     def index(self) -> PhotoIndex:
@@ -41,10 +49,9 @@ class Served:
     @property
     def identity(self) -> str:
         """``name@version (n photos)`` of what is searched."""
-        index = self._index
-        version, photos = (
-            (self.store.version, self.store.count()) if index is None else (index.version, len(index.rows))
-        )
+        searched = self._server or (InMemory(self._index) if self._index is not None else None)
+        version = self.store.version if searched is None else searched.version
+        photos = self.store.count() if searched is None else searched.photos
         return f"{name_of(self.target)}@{version} ({photos} photos)"
 
     def changed(self) -> None:
@@ -57,6 +64,8 @@ class Served:
         if target != self.target:
             self._move(target, opened(target, self.store.card.embedder), None)
             return True
+        if self._server is not None:
+            return self._server.moved()
         moved = self._index is not None and self._index.version != self.store.version
         if moved:
             self.changed()
@@ -80,15 +89,22 @@ class Served:
             if other.card.embedder != self.store.card.embedder:
                 logger.warning("%s now means a gallery of another embedder; load that bundle to follow", self.address)
                 return self.target
+            if self._server is not None and not searches(target):
+                logger.warning("%s now means a gallery whose store does not search; the old one goes on", self.address)
+                return self.target
         return target
 
     def _move(self, target: str, store: VectorStore, index: PhotoIndex | None) -> None:
         old, self.target, self.store, self._index = self.store, target, store, index
         self._before = None
+        if self._server is not None:
+            self._server = on_server(target, store, self.config)
         old.close()
 
     def refresh_beside(self) -> bool:
         """As :meth:`refresh`, but the next index is built in a thread; True when searches have moved on to it."""
+        if self._server is not None:
+            return self.refresh()  # nothing to build
         building = self._builder is not None and self._builder.is_alive()  # asked first: done then means built
         if self._built is not None:
             built, self._built, self._builder = self._built, None, None
