@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from dprnet import Gallery, VideoToShop
-from dprnet.core.errors import BadGallery, BadVideo, DprnetError, MissingFile
+from dprnet.core.errors import BadGallery, BadVideo, DprnetError, LimitExceeded, MissingFile
 from dprnet.core.images import read_image
 from dprnet.core.records import Detections
 from dprnet.pick import PickConfig, pick
@@ -82,6 +82,25 @@ def test_a_pipe_gives_what_its_file_gives(shop, moving_square, tmp_path):
     assert piped.sources[0].sha256 == plain.sources[0].sha256
     assert np.array_equal(piped.embeddings.vectors, plain.embeddings.vectors)
     assert piped.matches == plain.matches
+
+
+def test_of_a_video_over_a_limit_the_part_before_it(shop, random_bundle, moving_square):
+    from dprnet.decode import DecodeLimits
+
+    limits = DecodeLimits(max_duration_s=1.5)
+    with pytest.raises(LimitExceeded, match=r"duration_s 3.0 is over the limit of 1.5") as caught:
+        VideoToShop.from_pretrained(random_bundle, limits=limits).search(moving_square)
+    assert caught.value.reason == "limit:duration_s"
+    clip = limits.model_copy(update={"clip": True})
+    report = VideoToShop.from_pretrained(random_bundle, gallery=shop.gallery, limits=clip).search(moving_square)
+    whole = shop.search(moving_square)
+    early = whole.picks.detections[whole.picks.detections.time_s <= 1.5]
+    assert np.array_equal(report.picks.detections.boxes_xyxy, early.boxes_xyxy)
+    assert np.array_equal(report.picks.detections.frame_index, early.frame_index)
+    assert all(crop is not None for crop in report.picks.crops)
+    assert report.status == "partial"
+    assert report.sources[0].note.startswith("clipped after 1.6")
+    assert report.sources[0].sha256 == whole.sources[0].sha256
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG"])

@@ -9,6 +9,8 @@ import subprocess
 import sys
 import time
 
+import av
+import numpy as np
 import psutil
 import pytest
 
@@ -168,6 +170,34 @@ def test_index_with_problems_is_3(random_bundle, small_catalogue, tmp_path, caps
     out = tmp_path / "gallery"
     assert run(["index", str(folder), "--gallery", str(out), "--bundle", str(random_bundle)]) == 3
     assert "problems.csv" in capsys.readouterr().err
+
+
+@pytest.fixture
+def long_video(tmp_path):
+    """Seven and a half hours in thirty frames."""
+    path = tmp_path / "long.mp4"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=1)
+        stream.width, stream.height, stream.pix_fmt = 160, 120, "yuv420p"
+        stream.options = {"x264-params": "keyint=5:bframes=0"}
+        for number in range(30):
+            frame = av.VideoFrame.from_ndarray(np.full((120, 160, 3), 8 * number, np.uint8), format="rgb24")
+            frame.pts = number * 900
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    return path
+
+
+def test_a_video_over_a_limit_is_refused_or_clipped(random_bundle, long_video, tmp_path, capsys):
+    common = ["search", str(long_video), "--bundle", str(random_bundle), "--every", "1f"]
+    assert run(common) == 2
+    assert "is over the limit of 21600.0" in capsys.readouterr().err
+    assert run([*common, "--clip", "--out", str(tmp_path / "out")]) == 0
+    assert "partial (clipped after" in capsys.readouterr().out
+    [source] = read_json(tmp_path / "out" / "report.json").sources
+    assert (source.status, source.frames) == ("partial", 25)  # frame 24 is shown at six hours
+    assert "is over the limit of 21600.0" in source.note
+    assert "Partial:" in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
 
 
 def test_check(gallery, random_bundle, small_catalogue, moving_square, tmp_path, capsys):

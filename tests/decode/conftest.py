@@ -151,6 +151,13 @@ def large_film(films: Films) -> Path:
 
 
 @pytest.fixture(scope="session")
+def greedy_film(films: Films) -> Path:
+    """8192x4352, sixteen pictures referred to: decoding it takes more than a gibibyte."""
+    options = {"preset": "ultrafast", "refs": "16", "bf": "0"}
+    return films.make(frames=24, size=(8192, 4352), gop=24, bframes=0, options=options)
+
+
+@pytest.fixture(scope="session")
 def box_patcher() -> Any:
     """Overwrites 32-bit fields of an MP4 box: ``patch(path, b"mdhd", {16: value})``, offsets from the box's name."""
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from dprnet.core.errors import BadVideo
+from dprnet.core.errors import BadVideo, LimitExceeded
 from dprnet.decode import DecodeLimits, frames_at, open_video
 from dprnet.decode.video import Video
 
@@ -88,6 +88,20 @@ def test_memory_is_limited(large_film: Path) -> None:
         limits = Path(f"/proc/{pid(video)}/limits").read_text(encoding="utf-8")
         assert f"{1 << 30}" in next(line for line in limits.splitlines() if line.startswith("Max address space"))
         assert "3610" in next(line for line in limits.splitlines() if line.startswith("Max cpu time"))
+
+
+@pytest.mark.slow
+def test_a_video_that_asks_for_too_much_memory(greedy_film: Path, film: Path) -> None:
+    frames = []
+    with open_video(greedy_film, "1f", limits=DecodeLimits(max_memory_bytes=1 << 30)) as video:
+        with pytest.raises(LimitExceeded, match="too much memory") as caught:
+            frames.extend(frame.index for frame in video)
+        assert gone(pid(video))
+    assert caught.value.reason == "limit:memory"
+    assert frames == list(range(len(frames)))
+    assert len(frames) < 24
+    with open_video(film, "48f", limits=DecodeLimits(max_memory_bytes=1 << 30)) as video:
+        assert len(list(video)) == 2, "the next one has its own"
 
 
 def test_leaving_early_leaves_no_process(film: Path) -> None:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -59,3 +62,59 @@ def test_an_endless_pipe_is_refused_and_nothing_stays(tmp_path: Path) -> None:
         assert spool._folder is not None
         folder = spool._folder
     assert not folder.exists()
+
+
+def test_the_disk_keeps_what_it_is_to_keep(tmp_path: Path) -> None:
+    writer = pipe(tmp_path / "look.mp4", bytes(3_000_000))
+    limits = DecodeLimits(spare_disk_bytes=2 * shutil.disk_usage(tmp_path).total)
+    with Spool(limits) as spool:
+        with pytest.raises(LimitExceeded, match="no room for a copy of the pipe") as caught:
+            spool(tmp_path / "look.mp4")
+        assert caught.value.reason == "limit:disk"
+        writer.join(60)
+        assert spool._folder is not None
+        assert list(spool._folder.iterdir()) == []
+
+
+FULL = """
+import os, sys, threading
+from pathlib import Path
+from dprnet.core.errors import LimitExceeded
+from dprnet.decode import DecodeLimits
+from dprnet.decode.spool import Spool
+
+small = Path(sys.argv[1])
+
+def pipe(name, size):
+    def write():
+        try:
+            (small.parent / name).write_bytes(bytes(size))
+        except BrokenPipeError:
+            pass
+    os.mkfifo(small.parent / name)
+    threading.Thread(target=write, daemon=True).start()
+    return small.parent / name
+
+with Spool(DecodeLimits(spare_disk_bytes=0)) as spool:
+    try:
+        spool(pipe("large", 8_000_000))
+    except LimitExceeded as error:
+        assert error.reason == "limit:disk", error
+        assert str(small) in str(error), error
+    else:
+        raise AssertionError("it fitted")
+    assert spool(pipe("little", 3_000_000)).stat().st_size == 3_000_000  # there is room again
+assert list(small.iterdir()) == []
+print("held")
+"""
+
+
+def test_a_disk_that_is_really_full(tmp_path: Path) -> None:
+    small = tmp_path / "small"
+    small.mkdir()
+    mount = f"mount -t tmpfs -o size=4m none {small}"
+    if subprocess.run(["unshare", "-m", "sh", "-c", mount], capture_output=True, check=False).returncode:
+        pytest.skip("needs the right to mount a file system")
+    command = f'{mount} && exec env TMPDIR={small} "{sys.executable}" -c "$0" {small}'
+    done = subprocess.run(["unshare", "-m", "sh", "-c", command, FULL], capture_output=True, text=True, check=False)
+    assert done.stdout.splitlines()[-1:] == ["held"], done.stderr[-2000:]

@@ -24,6 +24,9 @@ def search(
     fallback: Annotated[
         Fallback | None, typer.Option("--fallback", help="best: also match garments without a good view.")
     ] = None,
+    clip: Annotated[
+        bool, typer.Option("--clip", help="Of a video over a limit, search the part before it; it counts as partial.")
+    ] = False,
     items: Annotated[int, typer.Option("--items", min=1, max=100, help="Items a garment gets at most.")] = 5,
     where: WhereOption = "",
     bundle: BundleOption = "tiny",
@@ -32,10 +35,12 @@ def search(
 ) -> int:
     """Find the garments of a video, each once in its best view, and the catalogue items that match them."""
     from dprnet.core.progress import on_stderr
+    from dprnet.decode import DecodeLimits
     from dprnet.pipeline import VideoToShop
     from dprnet.report import jsonl_line, summary, write_folder
 
-    shop = VideoToShop.from_pretrained(bundle, gallery=gallery, device=device, runtime=runtime)
+    limits = DecodeLimits(clip=clip)
+    shop = VideoToShop.from_pretrained(bundle, gallery=gallery, device=device, runtime=runtime, limits=limits)
     report, pictures = shop.search_shown(
         videos,
         every=every,

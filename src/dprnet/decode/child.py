@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from dprnet.core.errors import DprnetError
 from dprnet.decode import wire
-from dprnet.decode.inprocess import Decoding
+from dprnet.decode.inprocess import TOO_MUCH_MEMORY, Decoding
 from dprnet.decode.sampling import Wanted
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def main() -> None:
         head = {"type": type(error).__name__, "sentence": error.sentence, "reason": error.reason}
         sender.send(wire.ERROR, head)
     except MemoryError:
-        head = {"type": "LimitExceeded", "sentence": "decoding it asks for too much memory", "reason": "limit:memory"}
+        head = {"type": "LimitExceeded", "sentence": TOO_MUCH_MEMORY, "reason": "limit:memory"}
         sender.send(wire.ERROR, head)
     except Exception:
         sender.send(wire.ERROR, {"type": "fault", "sentence": traceback.format_exc(), "reason": ""})

@@ -59,7 +59,7 @@ def check_file(path: str | Path, limits: DecodeLimits) -> Path:
         raise BadVideo(path, "a folder or a device, not a video file", reason="not_a_file")
     if found.st_size == 0:
         raise BadVideo(path, "an empty file", reason="empty")
-    if found.st_size > limits.max_bytes:
+    if found.st_size > limits.max_bytes and not limits.clip:
         sentence = f"{found.st_size} bytes is over the limit of {limits.max_bytes}"
         raise LimitExceeded(path, sentence, reason="limit:bytes")
     try:

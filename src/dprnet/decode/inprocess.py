@@ -16,13 +16,14 @@ from dprnet.decode.plain import Plain
 from dprnet.decode.quick import Quick
 from dprnet.decode.reader import Reader
 from dprnet.decode.sampling import Every, Wanted
-from dprnet.decode.structure import GROUPED, Damaged, UnknownStructure
+from dprnet.decode.structure import GROUPED, Clipped, Damaged, UnknownStructure
 
 if TYPE_CHECKING:
     from dprnet.decode.limits import DecodeLimits
 
 log = logging.getLogger(__name__)
 
+TOO_MUCH_MEMORY = "decoding it asks for too much memory"
 END_TOLERANCE_S = 0.1  # ours: a video whose pictures reach so close to its stated end lacks nothing
 
 
@@ -72,7 +73,7 @@ class Decoding:
 
         Raises:
             BadVideo: ``undecodable`` or ``encrypted``, where not a single frame could be decoded.
-            LimitExceeded: a limit was passed on the way.
+            LimitExceeded: a limit was passed on the way; where the limits say ``clip``, before the first frame.
         """
         try:
             if not self.progress.plain and self._reader.codec in GROUPED:
@@ -86,7 +87,9 @@ class Decoding:
             self.progress.plain = True
             yield from self._run(Plain)
         except MemoryError:
-            raise LimitExceeded(self.path, "decoding it asks for too much memory", reason="limit:memory") from None
+            if not (self._limits.clip and self.progress.frames):
+                raise LimitExceeded(self.path, TOO_MUCH_MEMORY, reason="limit:memory") from None
+            self._clip(TOO_MUCH_MEMORY)
         finally:
             self._reader.close()
 
@@ -104,12 +107,21 @@ class Decoding:
                 yield frame
             progress.duration_s = progress.decoded_until_s = run.end_s
             self._check_end(run)
+        except Clipped as clipped:
+            progress.duration_s = progress.decoded_until_s = run.reached_s
+            if not progress.frames:
+                raise LimitExceeded(self.path, str(clipped), reason=clipped.reason) from None
+            self._clip(str(clipped))
         except Damaged as damage:
             progress.duration_s = progress.decoded_until_s = run.reached_s
             progress.status = "partial"
             progress.note = f"damaged after {run.reached_s:.3f} s: {damage}"
             if not progress.frames:
                 self._refuse(str(damage))
+
+    def _clip(self, why: str) -> None:
+        self.progress.status = "partial"
+        self.progress.note = f"clipped after {self.progress.decoded_until_s:.3f} s: {why}"
 
     def _check_end(self, run: Quick | Plain) -> None:
         if not self.progress.frames and not run.end_s:

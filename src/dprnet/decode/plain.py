@@ -8,7 +8,7 @@ from typing import Any
 from dprnet.decode.clock import Clock
 from dprnet.decode.reader import Reader
 from dprnet.decode.sampling import Targets
-from dprnet.decode.structure import Damaged
+from dprnet.decode.structure import Clipped, Damaged
 
 # A stream cut from the middle of another starts with packets that cannot be decoded; so many are forgiven.
 FORGIVEN_ERRORS = 250  # ours: ten seconds
@@ -64,7 +64,7 @@ class Plain:
             if damage is not None:
                 errors += 1
                 first_damage = first_damage or damage
-                if started or errors > FORGIVEN_ERRORS:
+                if started or errors > FORGIVEN_ERRORS or isinstance(damage, Clipped):
                     raise damage
         if not started and first_damage is not None:
             raise first_damage

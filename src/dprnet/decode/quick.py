@@ -13,7 +13,7 @@ from typing import Any
 
 from dprnet.decode.reader import Reader
 from dprnet.decode.sampling import Targets
-from dprnet.decode.structure import Bitstream, Damaged, Group, UnknownStructure, groups
+from dprnet.decode.structure import Bitstream, Clipped, Damaged, Group, UnknownStructure, groups
 
 Placed = tuple[Any, int, float]
 """A decoded frame of PyAV, its index, its time in seconds."""
@@ -31,6 +31,7 @@ class Quick:
         self._next_index = 0
         self._expected: dict[int, tuple[int, float]] = {}
         self._continuing = False
+        self._clipped: Clipped | None = None
 
     def frames(self) -> Iterator[Placed]:
         """The wanted frames, in the order they come out.
@@ -44,6 +45,8 @@ class Quick:
         stream = groups(self._reader.packets(), Bitstream(self._reader.codec, self._reader.codec_context.extradata))
         while True:
             try:
+                if self._clipped is not None:
+                    raise self._clipped
                 group = next(stream, None)
             except Damaged as error:
                 group, damage = None, error
@@ -71,13 +74,20 @@ class Quick:
         if self._first_pts is None:
             self._first_pts = group.shown[0]
         key = group.packets[0].pts
-        for index, pts in enumerate(group.shown, start=self._next_index):
+        for index, pts in enumerate(list(group.shown), start=self._next_index):
             time_s = (pts - self._first_pts) * self._reader.tick_s
+            try:
+                self._reader.check_duration(time_s)
+            except Clipped as clipped:
+                self._clipped = clipped
+                del group.shown[index - self._next_index :]
+                break
             if (pts == key or not self._intra_only) and self._targets.take(index, time_s):
                 group.targets[pts] = (index, time_s)
         self._next_index += len(group.shown)
+        if not group.shown:
+            return
         last_s = (group.shown[-1] - self._first_pts) * self._reader.tick_s
-        self._reader.check_duration(last_s)
         length = next(packet.duration for packet in group.packets if packet.pts == group.shown[-1])
         self.end_s = last_s + (length or 0) * self._reader.tick_s
 

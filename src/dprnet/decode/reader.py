@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from dprnet.core.errors import LimitExceeded
+from dprnet.core.errors import BadVideo, LimitExceeded
 from dprnet.decode.container import choose_stream, describe, is_cut_short, open_container
-from dprnet.decode.structure import Damaged
+from dprnet.decode.structure import Clipped, Damaged
 
 if TYPE_CHECKING:
     from dprnet.decode.limits import DecodeLimits
@@ -21,9 +21,11 @@ _ALIGNMENT_PIXELS = 1 << 20  # decoders round the width of a picture up by as mu
 _PLAUSIBLE_BITS_PER_S = 500  # ours: a header that states a length below this rate is taken for a lie
 
 
-def over(path: Path, name: str, found: Any, allowed: Any) -> NoReturn:
-    """Raise ``LimitExceeded`` with reason ``limit:<name>``."""
+def over(path: Path, name: str, found: Any, allowed: Any, *, clip: bool = False) -> NoReturn:
+    """Raise ``LimitExceeded`` with reason ``limit:<name>``; or ``Clipped``, where the part before the limit will do."""
     sentence = f"{name} {found} is over the limit of {allowed}; raise DecodeLimits.max_{name} if it is wanted"
+    if clip:
+        raise Clipped(sentence, f"limit:{name}")
     raise LimitExceeded(path, sentence, reason=f"limit:{name}")
 
 
@@ -34,14 +36,16 @@ class Reader:
         BadVideo: ``undecodable``, ``no_video_stream``.
         LimitExceeded: ``limit:pixels``, ``limit:streams``; ``limit:duration_s`` from the header; while reading also
             ``limit:frames_examined`` and ``limit:decode_s``.
+        Clipped: while reading, instead of that, where the limits say ``clip``.
     """
 
     def __init__(self, path: Path, limits: DecodeLimits, beat: Callable[[], None]) -> None:
         self.path = path
         self._limits, self._beat = limits, beat
         self._examined = 0
+        self._size, self._read_to = path.stat().st_size, 0
         self._started_s = time.process_time()
-        self._container = open_container(path)
+        self._container = self._open()
         self.stream = choose_stream(self._container, path)
         self.codec_context = self.stream.codec_context
         self.codec: str = self.codec_context.codec.canonical_name
@@ -51,6 +55,14 @@ class Reader:
         self._check_header()
         # Matroska states its encryption once for a track, MP4 for each packet.
         self.encrypted = "enc_key_id" in self.stream.metadata or self.codec_context.codec_tag == "encv"
+
+    def _open(self) -> Any:
+        try:
+            return open_container(self.path)
+        except BadVideo:
+            if self._size > self._limits.max_bytes:  # a pipe's copy, which ends there: the index may have come later
+                over(self.path, "bytes", self._size, self._limits.max_bytes)
+            raise
 
     def _stated_duration_s(self) -> float:
         if self.stream.duration and self.stream.time_base:
@@ -67,26 +79,34 @@ class Reader:
         many = min(_MANY_THREADS, os.cpu_count() or 1)
         codec_context.thread_count = limits.threads or (many if pixels > _FEW_THREADS_PIXELS else 1)
         codec_context.thread_type = "AUTO"
-        plausible = self.path.stat().st_size * 8 > self.stated_s * _PLAUSIBLE_BITS_PER_S
-        if plausible:
+        plausible = self._size * 8 > self.stated_s * _PLAUSIBLE_BITS_PER_S
+        if plausible and not limits.clip:
             self.check_duration(self.stated_s)
 
     def check_duration(self, seconds: float) -> None:
         """Refuse a time beyond ``max_duration_s``."""
         if seconds > self._limits.max_duration_s:
-            over(self.path, "duration_s", round(seconds, 3), self._limits.max_duration_s)
+            self._over("duration_s", round(seconds, 3), self._limits.max_duration_s)
 
     def check_pixels(self, frame: Any) -> None:
         """Refuse a picture beyond ``max_pixels``."""
         if frame.width * frame.height > self._limits.max_pixels:
-            over(self.path, "pixels", frame.width * frame.height, self._limits.max_pixels)
+            self._over("pixels", frame.width * frame.height, self._limits.max_pixels)
 
     def check_effort(self) -> None:
         """Give a sign of life, and refuse to spend more than ``max_decode_s`` of the processor."""
         self._beat()
         spent_s = time.process_time() - self._started_s
         if spent_s > self._limits.max_decode_s:
-            over(self.path, "decode_s", round(spent_s, 3), self._limits.max_decode_s)
+            self._over("decode_s", round(spent_s, 3), self._limits.max_decode_s)
+
+    def _check_bytes(self, packet: Any) -> None:
+        """Where a file is over ``max_bytes`` and to be clipped, stop there."""
+        if self._size > self._limits.max_bytes:
+            start = packet.pos if packet.pos is not None and packet.pos >= 0 else self._read_to
+            self._read_to = max(self._read_to, start + packet.size)
+            if self._read_to > self._limits.max_bytes:
+                self._over("bytes", self._size, self._limits.max_bytes)
 
     def before_gap(self, pts: list[int], last: int | None = None) -> int:
         """How many of these times follow one another (and ``last``) without a missing frame between them.
@@ -125,7 +145,8 @@ class Reader:
                 continue
             self._examined += 1
             if self._examined > self._limits.max_frames_examined:
-                over(self.path, "frames_examined", self._examined, self._limits.max_frames_examined)
+                self._over("frames_examined", self._examined, self._limits.max_frames_examined)
+            self._check_bytes(packet)
             self.check_effort()
             if self.encrypted or packet.has_sidedata("encryption_info"):
                 self.encrypted = True
@@ -157,6 +178,9 @@ class Reader:
             return []
         finally:
             self.codec_context.flush_buffers()
+
+    def _over(self, name: str, found: Any, allowed: Any) -> NoReturn:
+        over(self.path, name, found, allowed, clip=self._limits.clip)
 
     def close(self) -> None:
         """Close the file."""

@@ -24,6 +24,14 @@ class Damaged(Exception):
     """Reading or decoding failed here; what came before is good."""
 
 
+class Clipped(Damaged):
+    """A limit was passed here (``limit:<name>`` is its reason), and the part before it was asked for."""
+
+    def __init__(self, sentence: str, reason: str) -> None:
+        super().__init__(sentence)
+        self.reason = reason
+
+
 @dataclass(slots=True)
 class Group:
     """One group of pictures, held until its targets are decoded."""

@@ -158,12 +158,12 @@ class Video:
         """The child is gone or hangs: the frames so far stand, and without any the video is refused."""
         if isinstance(lost, wire.WaitedTooLong):
             allowed = self._limits.max_wall_s
-            self._progress.note = f"decoding took longer than the limit of {allowed:g} s"
-            raise LimitExceeded(
-                self._given,
-                f"{self._progress.note}; raise DecodeLimits.max_wall_s if it is wanted",
-                reason="limit:wall_s",
-            )
+            why = f"decoding took longer than the limit of {allowed:g} s; raise DecodeLimits.max_wall_s if it is wanted"
+            if not (self._limits.clip and self._progress.frames):
+                self._progress.note = why
+                raise LimitExceeded(self._given, why, reason="limit:wall_s")
+            self._progress.note = f"clipped after {self._progress.decoded_until_s:.3f} s: {why}"
+            return
         if isinstance(lost, wire.Silent):
             why = f"the decoder gave no sign for {self._limits.max_silence_s:g} s and was killed"
         else:
@@ -198,7 +198,7 @@ def open_video(
         MissingFile: no such file, or an address.
         BadVideo: ``empty``, ``unsupported_format``, ``not_a_file``, ``no_video_stream``, ``undecodable``,
             ``encrypted``, ``decoder_killed``; some only show when the first frame is asked for.
-        LimitExceeded: ``limit:<name>``, at once or on the way.
+        LimitExceeded: ``limit:<name>``, at once or on the way (with ``clip`` only where no frame comes before it).
         BadRecipe: an interval that is none.
     """
     return Video(path, Wanted(Every.parse(every), intra_only=intra_only), limits or DecodeLimits(), short_side, source)

@@ -177,7 +177,8 @@ class VideoToShop:
                     embeddings = Embeddings(vectors, tuple(str(garment) for garment in cutter.order))
                 watch.of_these(idle.seconds, "crop", within="embed")
                 for number, note in cutter.notes.items():
-                    sources[number] = replace(sources[number], status="partial", note=note)
+                    told = "; ".join(filter(None, (sources[number].note, note)))
+                    sources[number] = replace(sources[number], status="partial", note=told)
                 picks, pictures = replace(picks, crops=cutter.best_views()), Pictures(cutter.pictures)
         gallery = self.gallery if until is None else None
         with watch("match"):
