@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dprnet.report import write_csv
+from dprnet.report import report_json, write_csv
 from dprnet.report.csv_report import COLUMNS, safe_cell
 
 DANGEROUS = ("=", "+", "-", "@", "\t", "\r")
@@ -20,10 +20,23 @@ def test_one_row_a_match_and_one_for_a_garment_without(make_report, tmp_path):
     rows = read(tmp_path / "r.csv")
     assert list(rows[0]) == list(COLUMNS)
     assert [(row["garment"], row["rank"], row["item_id"]) for row in rows] == [
-        ("0", "1", "shirt-1"), ("0", "2", "shirt-2"), ("1", "", ""), ("2", "", ""),
+        ("1", "1", "shirt-1"), ("1", "2", "shirt-2"), ("2", "", ""), ("3", "", ""),
     ]  # fmt: skip
-    assert rows[3]["reason"] == "best view of garment 2, but occlusion 0.20 not above 0.50, crop 0.31 not above 0.50"
+    assert rows[3]["reason"] == "best view of garment 3, but occlusion 0.20 not above 0.50, crop 0.31 not above 0.50"
     assert rows[1]["similarity"] == "-0.25"  # a number, not a text: stays a number
+
+
+def test_a_row_says_what_the_json_says(make_report, tmp_path):
+    report = make_report()
+    write_csv(report, tmp_path / "r.csv")
+    garments = {garment["garment"]: garment for garment in report_json(report)["garments"]}
+    for row in read(tmp_path / "r.csv"):
+        garment = garments[int(row["garment"])]
+        best = garment["best_view"]
+        told = {**garment, **best["quality"], "best_time_s": best["time_s"], "overall": best["overall"]}
+        for name in ("label", "status", "first_seen_s", "last_seen_s", "best_time_s", "viewpoint", "crop", "overall"):
+            assert row[name] == str(told[name]), name
+        assert row["reason"] == best["reason"]
 
 
 @pytest.mark.parametrize("start", DANGEROUS)

@@ -1,4 +1,5 @@
 import base64
+import csv
 import hashlib
 import json
 import re
@@ -8,7 +9,7 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from dprnet.report import Pictures, render_html, report_json, write_html
+from dprnet.report import Pictures, render_html, report_json, summary, write_folder, write_html
 from dprnet.report.page import LOST_SHOWN, clock, safe_link
 
 HOSTILE = (
@@ -86,6 +87,20 @@ def test_the_page_says_what_was_found(make_report, pictures):
     ):  # fmt: skip
         assert words in page.text, words
     assert ("a", "https://shop.example/shirt-1") in [(t, a.get("href")) for t, a in page.elements]
+
+
+def test_a_garment_has_one_number_everywhere(make_report, tmp_path):
+    report = make_report()
+    page, values, table = write_folder(report, Pictures(), tmp_path)
+    found = json.loads(values.read_text(encoding="utf-8"))["garments"]
+    numbered = {garment["garment"]: garment["label"] for garment in found}
+    assert list(numbered) == [1, 2, 3]
+    told = re.findall(r'</i>(\w+) <span class="fine">garment (\d+)</span>', page.read_text(encoding="utf-8"))
+    assert [(int(number), label.lower()) for label, number in told] == list(numbered.items())
+    with table.open(encoding="utf-8-sig", newline="") as file:
+        assert {int(row["garment"]): row["label"] for row in csv.DictReader(file)} == numbered
+    lines = [line.split() for line in summary(report).splitlines() if line.startswith("  ")]
+    assert {int(line[0]): line[1] for line in lines} == numbered
 
 
 def test_the_page_loads_nothing(make_report, pictures):

@@ -27,7 +27,7 @@ def test_what_a_page_needs(make_report):
     assert first["best_view"]["quality"] == {"viewpoint": 0.95, "occlusion": 0.9, "crop": 0.8}
     assert first["best_view"]["overall"] == pytest.approx(0.95 * 0.9 * 0.8, abs=1e-6)
     assert [view["reason"] for view in first["views"]] == [
-        "best view of garment 0", "viewpoint 0.40 not above 0.50", "duplicate of garment 0",
+        "best view of garment 1", "viewpoint 0.40 not above 0.50", "duplicate of garment 1",
     ]  # fmt: skip
     assert first["matches"][0]["url"] == "https://shop.example/shirt-1"
     assert first["matches"][0]["metadata"] == {"season": "spring"}

@@ -1,8 +1,10 @@
-"""Picks that no picking made: of detections alone, and of several videos side by side; and their errors as one."""
+"""Picks that no picking made: of detections alone, of several videos side by side, in the order of a report; and the
+errors of several videos as one."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -43,3 +45,14 @@ def side_by_side(parts: list[Picks]) -> Picks:
         min_views=full[0].min_views,
         min_span_s=full[0].min_span_s,
     )
+
+
+def in_order_of_a_report(picks: Picks) -> Picks:
+    """The same garments: those that are picked first, then those seen, then the doubtful ones, which a page leaves off.
+
+    Each kind stays in the order in which it was first seen. So the numbers on a page run on without a gap.
+    """
+    order = np.argsort(np.where(picks.picked, 0, np.where(picks.doubtful, 2, 1)), kind="stable")
+    place = np.empty(len(order), np.int64)
+    place[order] = np.arange(len(order))
+    return replace(picks, instance=place[picks.instance], best=picks.best[order], picked=picks.picked[order])

@@ -29,7 +29,7 @@ from dprnet.gallery import Gallery, matching_of
 from dprnet.pick import PickConfig, pick
 from dprnet.pipeline.crops import Cutter, lost_views
 from dprnet.pipeline.gathering import Gathering
-from dprnet.pipeline.joining import none_read, side_by_side, unpicked
+from dprnet.pipeline.joining import in_order_of_a_report, none_read, side_by_side, unpicked
 from dprnet.pipeline.matching import check_filter, matched
 from dprnet.report import Pictures, read_photos
 
@@ -248,8 +248,10 @@ class VideoToShop:
         if until == "detect":
             return unpicked(Detections.concatenate([one.detections for one in seen]))
         if as_one:
-            return pick(Detections.concatenate([one.detections for one in seen]), self.picking)
-        return side_by_side([pick(one.detections, self.picking) for one in seen])
+            picks = pick(Detections.concatenate([one.detections for one in seen]), self.picking)
+        else:
+            picks = side_by_side([pick(one.detections, self.picking) for one in seen])
+        return in_order_of_a_report(picks)
 
     def _thumbnails(self, matches: Matches) -> dict[tuple[str, str], bytes]:
         every = [match for items in matches.items for match in items]

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from dprnet.core.records import Report
-from dprnet.report.json_report import report_json, write_whole
+from dprnet.report.json_report import garment_json, write_whole
 
 COLUMNS = (
     "video", "garment", "label", "status", "first_seen_s", "last_seen_s", "best_frame", "best_time_s",
@@ -34,7 +34,7 @@ def safe_cell(text: str) -> str:
 
 def rows(report: Report) -> Iterator[dict[str, str | int | float | None]]:
     """The rows of the CSV file, by column name; text is made safe, None is an empty cell."""
-    for garment in report_json(report)["garments"]:
+    for garment in (garment_json(report, index) for index in range(len(report.picks))):
         best = garment["best_view"]
         facts = {
             "video": report.sources[best["source"]].path,

@@ -12,6 +12,7 @@ from dprnet.core.records import Report
 from dprnet.report.csv_report import write_csv
 from dprnet.report.html import write_html
 from dprnet.report.json_report import write_json
+from dprnet.report.numbers import number_of, reason_of
 from dprnet.report.page import clock
 from dprnet.report.pictures import Pictures
 
@@ -38,8 +39,9 @@ def summary(report: Report) -> str:
     lines.append(f"{counted}, {sum(map(len, report.matches.items))} matches")
     for garment in shown.tolist():
         view = picks.detections[[int(picks.best[garment])]]
+        label = COARSE_CLASSES[int(view.labels[0])]
         lines.append(
-            f"  {garment}  {COARSE_CLASSES[int(view.labels[0])]:<10} best at {clock(float(view.time_s[0]))}, "
+            f"  {number_of(garment):>2}  {label:<10} best at {clock(float(view.time_s[0]))}, "
             f"quality {float(view.overall[0]):.2f}{_match(report, garment)}"
         )
     return "\n".join(lines)
@@ -47,7 +49,7 @@ def summary(report: Report) -> str:
 
 def _match(report: Report, garment: int) -> str:
     if not report.picks.picked[garment] and not report.matches.items[garment]:
-        return f"; {report.picks.reason(int(report.picks.best[garment]))}"
+        return f"; {reason_of(report.picks, int(report.picks.best[garment]))}"
     if not report.matches.items[garment]:
         return ""
     match = report.matches.items[garment][0]

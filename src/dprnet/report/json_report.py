@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from dprnet.core.classes import COARSE_CLASSES, CROPS, OCCLUSIONS, QUALITIES, VIEWPOINTS
 from dprnet.core.errors import BadReport, MissingFile, NoSpace
 from dprnet.core.records import Detections, Match, Matches, Picks, Report, Source
+from dprnet.report.numbers import number_of, reason_of
 from dprnet.report.timeline import spans
 
 SCHEMA = 1
@@ -47,7 +48,13 @@ def report_json(report: Report, *, pixels: bool = False, vectors: bool = False) 
         "min_span_s": picks.min_span_s,
         "folded": picks.folded,
         "sources": [asdict(source) for source in report.sources],
-        "garments": [_garment(report, garment, pixels) | embedded.get(garment, {}) for garment in range(len(picks))],
+        "garments": [
+            garment_json(report, garment)
+            | {"views": [_view(picks, int(row)) for row in picks.members(garment)]}
+            | (_picture(picks, garment) if pixels else {})
+            | embedded.get(garment, {})
+            for garment in range(len(picks))
+        ],
     }
 
 
@@ -58,13 +65,13 @@ def _vectors(report: Report) -> dict[int, dict[str, list[float]]]:
     return {int(garment): {"embedding": _floats(vector)} for garment, vector in pairs}
 
 
-def _garment(report: Report, garment: int, pixels: bool) -> dict[str, Any]:
+def garment_json(report: Report, garment: int) -> dict[str, Any]:
+    """One garment as in :func:`report_json`, with its best view alone: all its views are nearly all of a report."""
     picks, matches = report.picks, report.matches
     best = int(picks.best[garment])
     first, last = picks.seen_s(garment)
-    crop = picks.crops[garment] if picks.crops else None
     return {
-        "garment": garment,
+        "garment": number_of(garment),
         "label": COARSE_CLASSES[int(picks.detections.labels[best])],
         "status": "picked" if picks.picked[garment] else "doubtful" if picks.doubtful[garment] else "seen",
         "first_seen_s": _exact(first),
@@ -73,30 +80,34 @@ def _garment(report: Report, garment: int, pixels: bool) -> dict[str, Any]:
             asdict(span) | {"from_s": _exact(span.from_s), "to_s": _exact(span.to_s)} for span in spans(report, garment)
         ],
         "best_view": _view(picks, best),
-        "views": [_view(picks, int(row)) for row in picks.members(garment)],
         "matches": [_match(match) for match in (matches.items[garment] if matches.items else ())],
         "decision": matches.decisions[garment] if matches.decisions else None,
         "probability": matches.probabilities[garment] if matches.probabilities else None,
-    } | ({"picture": _data_uri(crop)} if pixels and crop is not None else {})
+    }
+
+
+def _picture(picks: Picks, garment: int) -> dict[str, str]:
+    crop = picks.crops[garment] if picks.crops else None
+    return {} if crop is None else {"picture": _data_uri(crop)}
 
 
 def _view(picks: Picks, row: int) -> dict[str, Any]:
-    one = picks.detections
+    one = picks.detections[[row]]  # a record of one: its quality is computed of it alone
     return {
         "detection": row,
-        "source": int(one.source[row]),
-        "frame": int(one.frame_index[row]),
-        "time_s": _exact(one.time_s[row]),
-        "box_xyxy": _floats(one.boxes_xyxy[row]),
-        "label": COARSE_CLASSES[int(one.labels[row])],
-        "score": _exact(one.scores[row]),
-        "viewpoint": dict(zip(VIEWPOINTS, _floats(one.viewpoint[row]), strict=True)),
-        "occlusion": dict(zip(OCCLUSIONS, _floats(one.occlusion[row]), strict=True)),
-        "crop": dict(zip(CROPS, _floats(one.crop[row]), strict=True)),
-        "quality": dict(zip(QUALITIES, _floats(one.quality[row]), strict=True)),
-        "overall": _exact(one.overall[row]),
+        "source": int(one.source[0]),
+        "frame": int(one.frame_index[0]),
+        "time_s": _exact(one.time_s[0]),
+        "box_xyxy": _floats(one.boxes_xyxy[0]),
+        "label": COARSE_CLASSES[int(one.labels[0])],
+        "score": _exact(one.scores[0]),
+        "viewpoint": dict(zip(VIEWPOINTS, _floats(one.viewpoint[0]), strict=True)),
+        "occlusion": dict(zip(OCCLUSIONS, _floats(one.occlusion[0]), strict=True)),
+        "crop": dict(zip(CROPS, _floats(one.crop[0]), strict=True)),
+        "quality": dict(zip(QUALITIES, _floats(one.quality[0]), strict=True)),
+        "overall": _exact(one.overall[0]),
         "failing": [name for name, bad in zip(QUALITIES, picks.failing[row], strict=True) if bad],
-        "reason": picks.reason(row),
+        "reason": reason_of(picks, row),
     }
 
 

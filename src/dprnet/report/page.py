@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from dprnet.core.classes import COARSE_CLASSES, QUALITIES
 from dprnet.core.records import Match, Report, Source
+from dprnet.report.numbers import number_of, reason_of
 from dprnet.report.pictures import LOST_SIDE, PHOTO_SIDE, PICK_SIDE, Pictures, data_uri
 from dprnet.report.timeline import Span, spans
 
@@ -125,10 +126,11 @@ def card_of(report: Report, pictures: Pictures, garment: int) -> Card:
     best = int(picks.best[garment])
     lost = [int(row) for row in picks.members(garment) if row != best]
     pictured = [row for row in lost if row in pictures.views] or lost
-    shown = sorted(pictured, key=lambda row: -picks.detections.overall[row])[:LOST_SHOWN]
+    overall = picks.detections.overall  # computed anew at every asking
+    shown = sorted(pictured, key=lambda row: -overall[row])[:LOST_SHOWN]
     probabilities = matches.probabilities
     return Card(
-        number=garment + 1,
+        number=number_of(garment),
         label=COARSE_CLASSES[int(picks.detections.labels[best])],
         picked=bool(picks.picked[garment]),
         best=_view(report, pictures, best, PICK_SIDE, picks.crops[garment] if picks.crops else None),
@@ -170,11 +172,11 @@ def _view(report: Report, pictures: Pictures, row: int, side: int, crop: Any = N
 
 
 def _reason(report: Report, row: int) -> str:
-    """The pick's own reason, in the page's words (garments are counted from 1 there)."""
+    """The pick's own reason, in the page's words."""
     picks = report.picks
     if not picks.failing[row].any():
         return "passes, but another view is better"
-    return picks.reason(row).removeprefix(f"best view of garment {picks.instance[row]}, but ")
+    return reason_of(picks, row).removeprefix(f"best view of garment {number_of(int(picks.instance[row]))}, but ")
 
 
 def _offer(match: Match, pictures: Pictures) -> Offer:
