@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 MAX_SIZE = 32_768  # Milvus's limit
 CALL_BYTES = 16 << 20  # ours: Milvus takes 64 MB a call
 CALL_IDS = 500  # ours: keys of 64 letters in one expression
+CALL_ROWS = 16_384  # Milvus's limit: rows that one call without pages answers
 PAGE_ROWS = 1_000  # ours: some 16 MB with thumbnails
 GRAPH = {"M": 32, "efConstruction": 80}  # ours: as in memory
 CARD_KEY = "card"
@@ -152,7 +153,7 @@ class MilvusStore:
 
     def committed(self) -> dict[str, int]:
         """Every commit by its batch, with its time."""
-        rows = self._pages(self._commits, ["key", "at"], "at > 0")
+        rows = self._few_or_pages(self._commits, ["key", "at"], "at > 0")
         return {row["key"]: int(row["at"]) for row in rows}
 
     def _commit(self, rows: list[dict[str, Any]]) -> None:
@@ -206,12 +207,24 @@ class MilvusStore:
 
     def query(self, fields: Sequence[str], condition: str) -> Iterator[dict[str, Any]]:
         """Rows that meet an expression, whether they count or not."""
-        return self._pages(self.rows, list(fields), condition)
+        return self._few_or_pages(self.rows, list(fields), condition)
 
     def some(self, condition: str, fields: list[str], limit: int) -> list[dict[str, Any]]:
         """So many of the rows that meet an expression, whether they count or not."""
         found = self.client.query(self.rows, filter=condition, output_fields=fields, limit=limit, timeout=CALL_S)
         return list(found)
+
+    def _few_or_pages(self, collection: str, fields: list[str], condition: str) -> Iterator[dict[str, Any]]:
+        """Rows in one call where that is sure to hold them: pages take two calls more, a search asks twice."""
+        short = set(fields) <= {"at", *KEYS} and (collection == self._commits or "item_key in" in condition)
+        if short:
+            found = self.client.query(
+                collection, filter=condition, output_fields=fields, limit=CALL_ROWS, timeout=CALL_S
+            )
+            if len(found) < CALL_ROWS:
+                yield from found
+                return
+        yield from self._pages(collection, fields, condition)
 
     def _pages(self, collection: str, fields: list[str], condition: str) -> Iterator[dict[str, Any]]:
         pages = self.client.query_iterator(
