@@ -12,9 +12,10 @@ pytest.importorskip("skia")
 
 from dprnet.data.world.figure import Body
 from dprnet.data.world.garments import CLASSES, Garment, draw_garment
-from dprnet.data.world.scene import Actor, Beat, Finish, Scene, SceneSpec, Shot
+from dprnet.data.world.scene import Scene
 from dprnet.data.world.seeds import rng_of
 from dprnet.data.world.shapes import Light, Piece, flat, polygon
+from dprnet.data.world.staging import Actor, Beat, Finish, SceneSpec, Shot
 from dprnet.data.world.truth import View, look, mask, measure
 from dprnet.data.world.worn import landmark_names
 

@@ -13,7 +13,7 @@ from dprnet.data.world.colours import mixed, scaled
 from dprnet.data.world.indoors import paint_room, paint_shop
 from dprnet.data.world.outdoors import paint_park, paint_street
 from dprnet.data.world.painting import HIGH, LEFT, LOW, RIGHT, any_colour, closed_path, draw_box, draw_floor, draw_sheet
-from dprnet.data.world.prints import fill, line
+from dprnet.data.world.paints import fill, line
 from dprnet.data.world.seeds import Rng, between, chance, choose, rng_of
 
 SCALE = 150

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from dprnet.data.world.colours import luminance, mixed, scaled
 from dprnet.data.world.figure import HIP_HEIGHT
 from dprnet.data.world.garments import Garment
-from dprnet.data.world.prints import AROUND, draw_back, draw_cloth, draw_front, fill, line
+from dprnet.data.world.paints import fill, line
+from dprnet.data.world.prints import AROUND, draw_back, draw_cloth, draw_front
 from dprnet.data.world.seeds import Rng, between, rng_of
 
 TOP = 0.87

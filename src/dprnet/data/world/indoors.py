@@ -9,7 +9,7 @@ import skia
 
 from dprnet.data.world.colours import jitter, mixed, scaled
 from dprnet.data.world.painting import HIGH, LEFT, LOW, RIGHT, any_colour, closed_path, draw_box, draw_floor, draw_sheet
-from dprnet.data.world.prints import fill, line
+from dprnet.data.world.paints import fill, line
 from dprnet.data.world.seeds import Rng, between, chance, choose
 
 

@@ -6,7 +6,8 @@ import skia
 
 from dprnet.data.world.colours import Colour, mixed, scaled
 from dprnet.data.world.garments import Print
-from dprnet.data.world.prints import draw_cloth, fill, line
+from dprnet.data.world.paints import fill, line
+from dprnet.data.world.prints import draw_cloth
 from dprnet.data.world.seeds import Rng, between, chance, choose
 
 LEFT, RIGHT, LOW, HIGH = -3.0, 3.0, -1.2, 2.6

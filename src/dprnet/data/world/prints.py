@@ -7,40 +7,18 @@ heights; y from the shoulders down.
 from __future__ import annotations
 
 import math
-from pathlib import Path
 
 import numpy as np
 import skia
 
 from dprnet.data.world.colours import Colour, luminance, mixed, scaled
-from dprnet.data.world.garments import WORDS, Garment, Print
+from dprnet.data.world.garments import Garment, Print
+from dprnet.data.world.motifs import emblem, flower, graphic, word
+from dprnet.data.world.paints import fill, line
 from dprnet.data.world.seeds import Rng, between, rng_of
 
 AROUND = 0.4
 """Width of a torso picture: the way around the body, in body heights."""
-
-
-def fill(colour: Colour, alpha: float = 1.0) -> skia.Paint:
-    """A paint that fills with one colour."""
-    return skia.Paint(Color4f=skia.Color4f(*colour, alpha), AntiAlias=True)
-
-
-def line(colour: Colour, width: float, alpha: float = 1.0) -> skia.Paint:
-    """A paint that draws a line with round ends."""
-    paint = fill(colour, alpha)
-    paint.setStyle(skia.Paint.kStroke_Style)
-    paint.setStrokeWidth(width)
-    paint.setStrokeCap(skia.Paint.kRound_Cap)
-    paint.setStrokeJoin(skia.Paint.kRound_Join)
-    return paint
-
-
-def typeface(bold: bool = True) -> skia.Typeface:
-    """A font that comes with matplotlib, so that words look the same on every machine."""
-    import matplotlib as mpl
-
-    name = "DejaVuSans-Bold.ttf" if bold else "DejaVuSerif-Italic.ttf"
-    return skia.Typeface.MakeFromFile(str(Path(mpl.get_data_path()) / "fonts" / "ttf" / name))
 
 
 def draw_cloth(canvas: skia.Canvas, look: Print, width: float, height: float) -> None:
@@ -59,11 +37,11 @@ def draw_front(canvas: skia.Canvas, garment: Garment, top: float) -> None:
     if look.kind == "logo":
         small = look.turned < 0.45
         x, y, r = (0.2 + 0.035, top + 0.01, 0.012) if small else (0.2, top + 0.05, size * 0.75)
-        _emblem(canvas, rng, look, x, y, r)
+        emblem(canvas, rng, look, x, y, r)
     elif look.kind == "text":
-        _word(canvas, rng, look, 0.2, top + 0.05, size)
+        word(canvas, rng, look, 0.2, top + 0.05, size)
     elif look.kind == "graphic":
-        _graphic(canvas, rng, look, 0.2, top + 0.06, size * 1.1)
+        graphic(canvas, rng, look, 0.2, top + 0.06, size * 1.1)
 
 
 def draw_back(canvas: skia.Canvas, garment: Garment, top: float) -> None:
@@ -72,7 +50,7 @@ def draw_back(canvas: skia.Canvas, garment: Garment, top: float) -> None:
     rng = rng_of("back", look.seed)
     if look.kind in {"text", "graphic", "logo"} and look.turned > 0.6:
         for x in (0.0, AROUND):
-            _word(canvas, rng_of("back", look.seed), look, x, top + 0.02, 0.03)
+            word(canvas, rng_of("back", look.seed), look, x, top + 0.02, 0.03)
     elif look.kind in {"plain", "knit", "stripes"} and garment.upper and look.turned > 0.7:
         shade = scaled(look.colours[0], 0.72 if luminance(look.colours[0]) > 0.3 else 1.7)
         for x in (0.0, AROUND):
@@ -125,15 +103,6 @@ def _dots(canvas: skia.Canvas, look: Print, rng: Rng, width: float, height: floa
             canvas.drawCircle(x, y, radius, fill(look.colours[1]))
 
 
-def _flower(
-    canvas: skia.Canvas, x: float, y: float, r: float, petals: int, turn: float, inks: tuple[Colour, ...]
-) -> None:
-    for k in range(petals):
-        angle = turn + 2 * math.pi * k / petals
-        canvas.drawCircle(x + r * 0.6 * math.cos(angle), y + r * 0.6 * math.sin(angle), r * 0.48, fill(inks[0]))
-    canvas.drawCircle(x, y, r * 0.34, fill(inks[1]))
-
-
 def _floral(canvas: skia.Canvas, look: Print, rng: Rng, width: float, height: float) -> None:
     r = 0.013 * look.scale
     petals = 4 + int(look.turned * 4)
@@ -146,7 +115,7 @@ def _floral(canvas: skia.Canvas, look: Print, rng: Rng, width: float, height: fl
             dx, dy = math.cos(turn + side), math.sin(turn + side)
             canvas.drawLine(x, y, x + dx * size * 1.7, y + dy * size * 1.7, line(leaf, size * 0.4))
         inks = (look.colours[1], look.colours[2]) if rng.random() < 0.7 else (look.colours[2], look.colours[1])
-        _flower(canvas, x, y, size, petals, turn, inks)
+        flower(canvas, x, y, size, petals, turn, inks)
 
 
 def _knit(canvas: skia.Canvas, look: Print, rng: Rng, width: float, height: float) -> None:
@@ -202,65 +171,6 @@ def _denim(canvas: skia.Canvas, look: Print, rng: Rng, width: float, height: flo
                 [skia.Color4f(*pale, 0.55).toColor(), skia.Color4f(*pale, 0.0).toColor()],
             )
             canvas.drawRect(skia.Rect.MakeWH(width, height), skia.Paint(Shader=glow))
-
-
-def _emblem(canvas: skia.Canvas, rng: Rng, look: Print, x: float, y: float, r: float) -> None:
-    shape = int(rng.integers(4))
-    first, second = fill(look.colours[1]), fill(look.colours[2])
-    if shape == 0:
-        canvas.drawCircle(x, y, r, first)
-        canvas.drawCircle(x, y, r * 0.6, second)
-    elif shape == 1:
-        canvas.drawPath(_polygon(x, y, r, 3, -math.pi / 2), first)
-    elif shape == 2:
-        canvas.drawPath(_polygon(x, y, r, 5, -math.pi / 2, 0.45), first)
-    else:
-        for k in range(3):
-            canvas.drawLine(
-                x - r + k * r * 0.6, y + r * 0.7, x - r * 0.4 + k * r * 0.6, y - r * 0.7, line(look.colours[1], r * 0.3)
-            )
-
-
-def _polygon(x: float, y: float, r: float, corners: int, turn: float, inner: float = 1.0) -> skia.Path:
-    path = skia.Path()
-    steps = corners * (2 if inner < 1 else 1)
-    for k in range(steps):
-        far = r * (inner if inner < 1 and k % 2 else 1)
-        angle = turn + 2 * math.pi * k / steps
-        (path.lineTo if k else path.moveTo)(x + far * math.cos(angle), y + far * math.sin(angle))
-    path.close()
-    return path
-
-
-def _word(canvas: skia.Canvas, rng: Rng, look: Print, x: float, y: float, size: float) -> None:
-    word = WORDS[int(rng.integers(len(WORDS)))]
-    # Fonts are laid out at 100 units: at body heights their hinting would round to nothing.
-    font = skia.Font(typeface(rng.random() < 0.7), 100)
-    factor = min(size / 100, 0.15 / max(font.measureText(word), 1.0))
-    canvas.save()
-    canvas.translate(x, y)
-    canvas.scale(factor, factor)
-    canvas.drawString(word, -font.measureText(word) / 2, 0, font, fill(look.colours[1]))
-    if look.turned < 0.4:
-        half = font.measureText(word) / 2
-        canvas.drawRect(skia.Rect.MakeXYWH(-half, 18, half * 2, 10), fill(look.colours[2]))
-    canvas.restore()
-
-
-def _graphic(canvas: skia.Canvas, rng: Rng, look: Print, x: float, y: float, r: float) -> None:
-    shape = int(rng.integers(3))
-    if shape == 0:  # a sun over waves
-        canvas.drawCircle(x, y - r * 0.2, r * 0.7, fill(look.colours[2]))
-        for k in range(4):
-            canvas.drawRect(skia.Rect.MakeXYWH(x - r, y + r * (0.15 + 0.25 * k), 2 * r, r * 0.1), fill(look.colours[1]))
-    elif shape == 1:  # a framed flower
-        canvas.drawRect(skia.Rect.MakeXYWH(x - r, y - r, 2 * r, 2.2 * r), fill(look.colours[1]))
-        _flower(canvas, x, y, r * 0.8, 6, 0.3, (look.colours[2], look.colours[0]))
-    else:  # mountains
-        canvas.drawPath(_polygon(x - r * 0.4, y + r * 0.2, r * 0.8, 3, -math.pi / 2), fill(look.colours[1]))
-        canvas.drawPath(_polygon(x + r * 0.45, y + r * 0.3, r * 0.6, 3, -math.pi / 2), fill(look.colours[2]))
-    if look.turned < 0.5:
-        _word(canvas, rng, look, x, y + r * 1.6, r * 0.5)
 
 
 _CLOTHS = {

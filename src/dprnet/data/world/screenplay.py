@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 
 from dprnet.data.world.cast import Cast
-from dprnet.data.world.figure import POSES
 from dprnet.data.world.garments import Garment
+from dprnet.data.world.poses import POSES
 from dprnet.data.world.props import BAGS, PROPS
-from dprnet.data.world.scene import Actor, Beat, Finish, SceneSpec, Shot
 from dprnet.data.world.seeds import Rng, between, chance, choose, rng_of
 from dprnet.data.world.shapes import Light
+from dprnet.data.world.staging import Actor, Beat, Finish, SceneSpec, Shot
 
 STILL_SIZES = ((480, 640), (640, 480), (512, 512), (400, 600), (576, 432), (450, 800), (600, 400))
 VIDEO_SIZES = ((480, 640), (480, 640), (640, 480))

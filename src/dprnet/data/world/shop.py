@@ -9,10 +9,11 @@ from dprnet.core.records import Image
 from dprnet.data.world.cloth import pieces_under, seat_pieces, trunk_pieces
 from dprnet.data.world.colours import SKIN, scaled
 from dprnet.data.world.fabric import Fabric, make_fabric
-from dprnet.data.world.figure import POSES, Body, Pose, joints_of
+from dprnet.data.world.figure import Body, joints_of
 from dprnet.data.world.garments import Garment, draw_garment
 from dprnet.data.world.limbs import leg_pieces, sleeve_pieces
 from dprnet.data.world.person import Dressed, person_pieces, wear
+from dprnet.data.world.poses import POSES, Pose
 from dprnet.data.world.seeds import between, chance, rng_of
 from dprnet.data.world.shapes import Light, Piece, blob, flat
 from dprnet.data.world.worn import Worn
