@@ -32,8 +32,8 @@ def picking(
 ) -> None:
     """Fit the three limits, the cut distance and the rest of picking on the videos of a validation set."""
     from dprnet.core.progress import on_stderr
-    from dprnet.evaluate.calibrate import plot_tradeoff
     from dprnet.evaluate.measure import calibrate_bundle
+    from dprnet.evaluate.tradeoff import plot_tradeoff
 
     done = calibrate_bundle(
         bundle, data, every=every, device=device, either=either or (), cache=cache, progress=on_stderr()

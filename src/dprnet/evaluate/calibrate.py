@@ -16,7 +16,7 @@ import numpy as np
 
 from dprnet.core.bundle import Bundle, save_pretrained
 from dprnet.core.config import Settings
-from dprnet.core.errors import BadDataset, MissingExtra
+from dprnet.core.errors import BadDataset
 from dprnet.core.progress import Progress, Silent
 from dprnet.evaluate.figures import plain
 from dprnet.evaluate.pick_counts import PickCounts
@@ -188,35 +188,6 @@ def save_picking(folder: Path, calibration: Calibration) -> Bundle:
     }
     settings = {"picking": calibration.config.model_dump()}
     return save_pretrained(folder, bundle.name, settings, {}, origin={"picking": origin})
-
-
-def plot_tradeoff(calibration: Calibration, path: Path) -> None:
-    """Draw the four measures against each fitted setting, the others as fitted (PNG, SVG or PDF by suffix).
-
-    Raises:
-        MissingExtra: matplotlib is not installed.
-    """
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise MissingExtra("matplotlib", "the plot needs it; install dprnet[train]") from None
-    names = [name for name in Grid.model_fields if name != "same_frame_apart"]
-    figure = Figure(figsize=(12, 6.5), layout="constrained")
-    axes = figure.subplots(2, math.ceil(len(names) / 2), sharey=True).ravel()
-    styles = {"r_pick": "-", "r_optimal": "--", "r_duplication": ":", "precision": "-."}
-    for axis, name in zip(axes, names, strict=False):
-        trials = [trial for trial in calibration.tradeoff if trial.varied == name]
-        x = [getattr(trial.config, name) for trial in trials]
-        for measure, style in styles.items():
-            axis.plot(x, [getattr(trial.counts, measure) for trial in trials], style, label=measure)
-        axis.axvline(getattr(calibration.config, name), color="0.6", linewidth=1, zorder=0)
-        axis.set(xlabel=name.replace("_", " "), ylim=(-0.02, 1.02))
-        axis.grid(alpha=0.3)
-    for axis in axes[len(names) :]:
-        axis.set_axis_off()
-    axes[0].legend(loc="lower left", fontsize="small")
-    figure.suptitle("Picking on the validation videos: one setting varied, the others as fitted (grey line)")
-    figure.savefig(path, dpi=110)
 
 
 class _Judge:
