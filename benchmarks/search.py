@@ -2,15 +2,22 @@
 
     python benchmarks/search.py PHOTOS --items 20000 --vectors real.npy
     python benchmarks/search.py PHOTOS --items 1000000 --vectors real.npy --folder big    keeps the gallery in big/
+    python benchmarks/search.py PHOTOS --servers --vectors real.npy    PostgreSQL and Milvus Lite, started here
+    python benchmarks/search.py PHOTOS --server milvus://db.example:19530#bench --server-items 100000
 
 Real photos are embedded (once: --vectors keeps them). A fifth of them are held out and ask; on the others a mixture of
 Gaussians is fitted, and the gallery's vectors are drawn from it: each of its parts has the mean and covariance of the
 photos around one centre. Recall is against comparing with every vector that passes. Every number is of one process
 with one thread for a query, unless it says otherwise.
+
+Servers answer by themselves (`IndexConfig(kind="store")`), over --server-items of the same items; beside each stands an
+index in memory over the very same gallery. The gallery at an address is made new, and stays. Milvus Lite is a stand-in
+written for tests: its figures say nothing of a real Milvus.
 """
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import resource
 import statistics
@@ -143,6 +150,53 @@ def exact_ids(gallery: Gallery, queries: FloatArray) -> dict[str, list[set[str]]
             for name in FILTERS}  # fmt: skip
 
 
+def asked_all(
+    gallery: Gallery, table: Table, queries: FloatArray, truth: dict[str, list[set[str]]], of: str = ""
+) -> None:
+    """Every filter: milliseconds a query, and the share of the true ten that is found."""
+    for label, where in FILTERS.items():
+        median, slow, share = asked(lambda q, where=where: gallery.search(q, K, where=where), queries)
+        answers = gallery.search(queries, K, where=where)
+        hits = [
+            len({match.item_id for match in found} & true) / max(1, len(true))
+            for found, true in zip(answers, truth[label], strict=True)
+        ]
+        table.row(f"{of}{label}: a query, p50", median, "ms", "recall@10", statistics.mean(hits), share)
+        table.row(f"{of}{label}: a query, p99", slow, "ms")
+
+
+def of_server(name: str, address: str, items: int, mixture: Mixture, table: Table, queries: FloatArray) -> None:
+    """A server that answers by itself, and beside it an index in memory over the same gallery."""
+    size = queries.shape[1]
+    with Gallery.create(address, embedder="benchmark", size=size, config=IndexConfig(kind="store")) as gallery:
+        cpu, wall = once(lambda: sum(filled(gallery, mixture, items)))
+        table.row(f"{name}, {items} items: fill", items / wall, "items/s", share=cpu / wall)
+        cpu, wall = once(lambda: gallery.search(queries[:1], K))
+        table.row(f"{name}: first search, its graph made", wall, "s", share=cpu / wall)
+        print(gallery.index_report())
+        truth = exact_ids(gallery, queries)
+        asked_all(gallery, table, queries, truth, f"{name}, ")
+    for kind in ("exact", "hnsw"):
+        with Gallery.open(address, config=IndexConfig(kind=kind)) as memory:
+            cpu, wall = once(lambda memory=memory: len(memory))
+            table.row(f"FAISS {kind} over {name}: read, index built", wall, "s", share=cpu / wall)
+            asked_all(memory, table, queries, truth, f"FAISS {kind} over {name}, ")
+
+
+def local_servers(folder: Path) -> Iterator[tuple[str, str]]:
+    """The servers of the tests, one after the other, each stopped before the next; what they are, and an address."""
+    place = Path(__file__).parents[1] / "tests" / "contracts" / "conftest.py"
+    spec = importlib.util.spec_from_file_location("servers_of_the_tests", place)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    for kind, name in (("postgres", "PostgreSQL"), ("milvus", "Milvus Lite")):
+        servers = module.Servers()
+        try:
+            yield name, servers.address(kind, folder)
+        finally:
+            servers.stop()
+
+
 def plain(gallery: Gallery, config: IndexConfig, table: Table, queries: FloatArray) -> float:
     """FAISS alone over the same vectors: a graph with the gallery's links, at the gallery's effort."""
     import faiss
@@ -176,6 +230,10 @@ def main() -> None:
     parser.add_argument("--vectors", type=Path, help="keep the real embeddings here (.npy), or take them from there")
     parser.add_argument("--folder", help="keep the gallery: a new folder, or a server's address")
     parser.add_argument("--kind", default="hnsw", choices=("auto", "exact", "hnsw", "ivf", "store"))
+    parser.add_argument("--servers", action="store_true", help="measure PostgreSQL and Milvus Lite too, started here")
+    parser.add_argument("--server", action="append", default=[], metavar="ADDRESS", help="measure this server too")
+    parser.add_argument("--server-items", type=int, default=2_000)
+    parser.add_argument("--server-queries", type=int, default=50)
     parser.add_argument("--bundle", default="tiny")
     parser.add_argument("--no-plain", action="store_true", help="leave FAISS alone out")
     given = parser.parse_args()
@@ -208,15 +266,7 @@ def main() -> None:
             table.row("memory for the gallery", now - before, "MB", "float32 vectors", (now - before) / vectors_mb)
             table.row("memory of the process at its peak", peak, "MB")
             truth = exact_ids(gallery, queries)
-            for label, where in FILTERS.items():
-                median, slow, share = asked(lambda q, where=where: gallery.search(q, K, where=where), queries)
-                answers = gallery.search(queries, K, where=where)
-                hits = [
-                    len({match.item_id for match in found} & true) / max(1, len(true))
-                    for found, true in zip(answers, truth[label], strict=True)
-                ]
-                table.row(f"{label}: a query, p50", median, "ms", "recall@10", statistics.mean(hits), share)
-                table.row(f"{label}: a query, p99", slow, "ms")
+            asked_all(gallery, table, queries, truth)
             cpu, wall = once(lambda: gallery.search(queries, K))
             table.row("in one call", len(queries) / wall, "queries/s", share=cpu / wall)
             more = max(1, given.items // 100)
@@ -226,6 +276,11 @@ def main() -> None:
             print(f"extended: {gallery.index_report()}")
             if given.kind == "hnsw" and not given.no_plain:
                 plain(gallery, config, table, queries)
+        some = queries[: given.server_queries]
+        for address in given.server:
+            of_server(address.partition("://")[0], address, given.server_items, mixture, table, some)
+        for server, address in local_servers(Path(name)) if given.servers else ():
+            of_server(server, address, given.server_items, mixture, table, some)
 
 
 if __name__ == "__main__":
