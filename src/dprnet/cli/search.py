@@ -7,7 +7,15 @@ from typing import Annotated, Literal
 
 import typer
 
-from dprnet.cli.common import BundleOption, DeviceOption, EveryOption, JsonOption, RuntimeOption, WhereOption
+from dprnet.cli.common import (
+    BundleOption,
+    DeviceOption,
+    EveryOption,
+    JsonOption,
+    KindOption,
+    RuntimeOption,
+    WhereOption,
+)
 
 Until = Literal["detect", "pick", "embed"]
 Fallback = Literal["best"]
@@ -29,6 +37,7 @@ def search(
     ] = False,
     items: Annotated[int, typer.Option("--items", min=1, max=100, help="Items a garment gets at most.")] = 5,
     where: WhereOption = "",
+    kind: KindOption = "auto",
     bundle: BundleOption = "tiny",
     device: DeviceOption = "cpu",
     runtime: RuntimeOption = "auto",
@@ -36,11 +45,13 @@ def search(
     """Find the garments of a video, each once in its best view, and the catalogue items that match them."""
     from dprnet.core.progress import on_stderr
     from dprnet.decode import DecodeLimits
+    from dprnet.gallery import Gallery, IndexConfig
     from dprnet.pipeline import VideoToShop
     from dprnet.report import jsonl_line, summary, write_folder
 
     limits = DecodeLimits(clip=clip)
-    shop = VideoToShop.from_pretrained(bundle, gallery=gallery, device=device, runtime=runtime, limits=limits)
+    opened = None if gallery is None else Gallery.open(gallery, config=IndexConfig(kind=kind))
+    shop = VideoToShop.from_pretrained(bundle, gallery=opened, device=device, runtime=runtime, limits=limits)
     report, pictures = shop.search_shown(
         videos,
         every=every,
