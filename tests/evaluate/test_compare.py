@@ -54,6 +54,7 @@ def views(**more: Any) -> Views:
     """Three views of one garment and three items along the axes; the second item has two photos."""
     shelf = Shelf(("a", "b", "c"), unit((1, 0, 0), (0, 1, 0), (0, 0.6, 0.8), (0, 0, 1)), np.array([0, 1, 3]))
     seen = {"vectors": unit((1, 0, 0), (0.6, 0.8, 0), (0, 0, 1)), "scores": np.array([0.5, 0.9, 0.7], np.float32)}
+    seen["areas"] = np.array([40, 20, 50], np.float32)
     return Views(**{"best": 0, "frames": unit((0, 1, 0), (0, 0, 1)), "shelf": shelf, **seen, **more})
 
 
@@ -65,6 +66,7 @@ def views(**more: Any) -> Views:
         ("Max", [1, 0.8, 1]),
         ("Last", [0, 0.8, 1]),
         ("Max-detector-score", [0.6, 0.8, 0]),
+        ("Largest box", [0, 0.8, 1]),
         ("Whole-frame mean", [0, 1.4 / np.sqrt(2), 1 / np.sqrt(2)]),
     ],
 )
@@ -76,6 +78,11 @@ def test_average_of_vectors_is_not_average_of_similarities() -> None:
     mean = np.array([1.6, 0.8, 1.0]) / np.linalg.norm([1.6, 0.8, 1.0])
     wanted = [mean[0], max(mean[1], 0.6 * mean[1] + 0.8 * mean[2]), mean[2]]
     np.testing.assert_allclose(baselines.average_vector(views())[0], wanted, atol=1e-6)
+
+
+def test_the_medoid_lies_nearest_to_the_mean() -> None:
+    between = views(vectors=unit((1, 0, 0), (0.8, 0.6, 0), (0, 1, 0)))  # with the mean: 1.8, 2.4 and 1.6, over 3
+    np.testing.assert_allclose(baselines.medoid(between), [[0.8, 0.6, 0]], atol=1e-6)
 
 
 def test_the_oracle_takes_the_best_rank() -> None:
@@ -91,7 +98,7 @@ def test_no_single_view_beats_the_oracle() -> None:
         some = views(vectors=unit(*rng.normal(size=(3, 4))), shelf=shelf, best=int(rng.integers(3)))
         for right in range(8):
             ceiling = rank(baselines.oracle(some), [right])
-            singles = (baselines.dprnet, baselines.last, baselines.max_detector_score)
+            singles = (baselines.dprnet, baselines.last, baselines.largest_box, baselines.medoid)
             assert all(ceiling <= rank(method(some), [right]) for method in singles)
 
 

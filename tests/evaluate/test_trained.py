@@ -53,7 +53,9 @@ def shelf_of(tracklets: list[Tracklet]) -> Shelf:
 
 def views_of(tracklet: Tracklet, shelf: Shelf) -> Views:
     n = len(tracklet.vectors)
-    return Views(tracklet.vectors, np.ones(n, np.float32), 0, np.zeros((0, SIZE), np.float32), shelf)
+    return Views(
+        tracklet.vectors, np.ones(n, np.float32), np.ones(n, np.float32), 0, np.zeros((0, SIZE), np.float32), shelf
+    )
 
 
 def test_untrained_seam_is_the_mean_vector() -> None:

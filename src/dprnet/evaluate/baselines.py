@@ -26,6 +26,8 @@ class Views:
     """(n, D) of its views, in order of time, each of length 1."""
     scores: FloatArray
     """(n,) how sure the detector is."""
+    areas: FloatArray
+    """(n,) of the boxes, in pixels."""
     best: int
     """Which view the pick is."""
     frames: FloatArray
@@ -74,6 +76,16 @@ def max_detector_score(views: Views) -> FloatArray:
     return views.similarity[[int(views.scores.argmax())]]
 
 
+def largest_box(views: Views) -> FloatArray:
+    """The view with the largest box: the most pixels of the garment (of equals the first)."""
+    return views.similarity[[int(views.areas.argmax())]]
+
+
+def medoid(views: Views) -> FloatArray:
+    """The view most like the mean of all: what a clustering gives without any score (of equals the first)."""
+    return views.similarity[[int((views.vectors @ views.vectors.mean(axis=0)).argmax())]]
+
+
 def whole_frames(views: Views) -> FloatArray:
     """The mean vector of the video's whole frames: no detector at all, one answer for all garments of a video."""
     return views.shelf.similarity(views.frames.mean(axis=0, keepdims=True))
@@ -91,6 +103,8 @@ UNTRAINED: Mapping[str, Method] = {
     "Max": maximum,
     "Last": last,
     "Max-detector-score": max_detector_score,
+    "Largest box": largest_box,
+    "Medoid view": medoid,
     "Whole-frame mean": whole_frames,
     "Oracle best view": oracle,
 }

@@ -161,6 +161,7 @@ def _views(video: Seen, group: Group | None, looked: IntArray, vectors: ViewVect
     return Views(
         vectors=vectors(name, found.frame_index[rows], found.boxes_xyxy[rows]),
         scores=found.scores[rows],
+        areas=(found.boxes_xyxy[rows, 2:] - found.boxes_xyxy[rows, :2]).prod(axis=1),
         best=group.best if group else 0,
         frames=vectors.whole_frames(name, looked),
         shelf=shelf,
