@@ -210,11 +210,11 @@ class Picks:
         ``best view of garment 4, but seen in 1 frame, fewer than 2``.
         """
         garment = int(self.instance[row])
+        seen = self.detections
+        scores = (seen.viewpoint[row, 0], seen.occlusion[row, 0], seen.crop[row, 0])  # not of all views: N are asked
         failed = [
             f"{name} {score:.2f} not above {limit:.2f}"
-            for name, score, limit, bad in zip(
-                QUALITIES, self.detections.quality[row], self.limits, self.failing[row], strict=True
-            )
+            for name, score, limit, bad in zip(QUALITIES, scores, self.limits, self.failing[row], strict=True)
             if bad
         ]
         if self.detections.scores[row] <= np.float32(self.min_score) and self.min_score > 0:
