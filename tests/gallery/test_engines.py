@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import logging
+import subprocess
+import sys
 
 import numpy as np
 import pyarrow as pa
@@ -52,6 +54,20 @@ def test_a_mask_lets_nothing_else_be_found(kind: str, share: float, monkeypatch:
         # Lists keep vectors at half precision.
         assert np.allclose(similarities[:, : best.shape[1]], best, atol=1e-3 if kind == "ivf" else 1e-5)
         assert (there.sum(axis=1) == min(30, mask.sum())).all()
+
+
+@pytest.mark.parametrize("kind", ["exact", "hnsw", "ivf"])
+def test_filters_hold_beside_faiss_for_torch(kind: str) -> None:
+    """The losses' library imports it; it changes every index of the process, so it has a process of its own here."""
+    code = f"""
+import faiss.contrib.torch_utils, numpy as np
+from dprnet.gallery.engines import IndexConfig, build_engine
+vectors = np.eye(64, dtype=np.float32)
+mask = np.arange(64) % 2 == 1
+found = build_engine(vectors, IndexConfig(kind="{kind}")).search(vectors[:4], 3, mask)[1]
+assert (found[found >= 0] % 2 == 1).all() and (found[[1, 3], 0] == [1, 3]).all(), found
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=100)
 
 
 def recall(truth: IntArray, found: IntArray) -> float:

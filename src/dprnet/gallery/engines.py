@@ -68,8 +68,8 @@ class Exact:
     def search(self, queries: FloatArray, k: int, mask: BoolArray | None = None) -> Neighbours:
         """The k most similar vectors."""
         if mask is None:
-            return _pair(self._faiss.search(queries, k))
-        return _pair(self._faiss.search(queries, k, params=_faiss().SearchParameters(sel=_only(mask))))
+            return _pair(_search(self._faiss)(queries, k))
+        return _pair(_search(self._faiss)(queries, k, params=_faiss().SearchParameters(sel=_only(mask))))
 
 
 class Approximate:
@@ -136,7 +136,7 @@ class Approximate:
         return self._asked(_faiss().downcast_index(whole), queries, k, parameters)
 
     def _asked(self, index: Any, queries: FloatArray, k: int, parameters: Any) -> Neighbours:
-        similarities, found = index.search(queries, k, params=parameters)
+        similarities, found = _search(index)(queries, k, params=parameters)
         if self._vector is not None:
             found = np.where(found >= 0, self._vector[found], -1)
         return similarities, found
@@ -223,6 +223,12 @@ def _lists(vectors: FloatArray) -> Any:
     lists.train(vectors[rows])
     lists.add(vectors)
     return lists
+
+
+def _search(index: Any) -> Any:
+    """FAISS's own search of arrays. Where something has imported its extension for torch (pytorch-metric-learning
+    does), that has put another in its place, which takes no parameters."""
+    return getattr(index, "search_numpy", index.search)
 
 
 def _only(mask: BoolArray) -> Any:

@@ -9,8 +9,9 @@ other program may read the tables; who writes to them by hand must raise ``versi
 from __future__ import annotations
 
 import threading
+import weakref
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from typing import TYPE_CHECKING, Any, Self
 
 from dprnet.core.errors import BadGallery, MissingFile
@@ -144,11 +145,12 @@ class PostgresStore:
 
     def scan(self, columns: Sequence[str]) -> tuple[int, Iterator[pa.RecordBatch]]:
         """As :meth:`read` of all rows, a part at a time, over a connection of its own."""
-        with told(self.address):
-            connection = connect(self.address)
+        with told(self.address), ExitStack() as failed:
+            connection = failed.enter_context(closing(connect(self.address)))
             connection.autocommit = False
             connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
             version = self._version(connection)
+            failed.pop_all()
 
         def parts() -> Iterator[pa.RecordBatch]:
             with told(self.address), connection, connection.cursor("dprnet_scan", binary=True) as cursor:
@@ -157,7 +159,9 @@ class PostgresStore:
                 while rows := cursor.fetchmany(BATCH_ROWS):
                     yield from self._table(columns, rows).to_batches()
 
-        return version, parts()
+        found = parts()
+        weakref.finalize(found, connection.close)  # who only wants the version never starts it
+        return version, found
 
     def compact(self) -> None:
         """Nothing to do: PostgreSQL tidies by itself (autovacuum)."""

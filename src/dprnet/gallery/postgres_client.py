@@ -54,8 +54,12 @@ def connect(where: ServerAddress, *, vectors: bool = True) -> Connection:
     connection = psycopg.connect(
         where.server, autocommit=True, connect_timeout=CONNECT_S, application_name="dprnet", client_encoding="utf8"
     )
-    if vectors:
-        register_vector(connection)
+    try:
+        if vectors:
+            register_vector(connection)
+    except BaseException:
+        connection.close()
+        raise
     return connection
 
 

@@ -31,7 +31,13 @@ class Served:
         self._before: PhotoIndex | None = None  # what answered last, where the next is to be made from it
         self._builder: threading.Thread | None = None
         self._built: tuple[str, VectorStore, PhotoIndex] | None = None
-        self._server: OnServer | None = on_server(self.target, store, config) if config.kind == "store" else None
+        self._server: OnServer | None = None
+        if config.kind == "store":
+            try:
+                self._server = on_server(self.target, store, config)
+            except BaseException:
+                store.close()  # nobody else has it yet
+                raise
 
     @property
     def searched(self) -> Searched:
