@@ -15,6 +15,9 @@ from dprnet.gallery.card import GalleryCard, parse_card
 logger = logging.getLogger(__name__)
 
 CALL_S = 60.0  # ours: how long one call to the server may last
+# The client asks every ten seconds whether an idle server is there; one with gRPC's own limits hangs up on who asks so
+# often. A call that gets no answer ends after CALL_S all the same.
+QUIET = {"grpc.keepalive_time_ms": 330_000, "grpc.keepalive_permit_without_calls": False}
 
 
 def collections(where: ServerAddress) -> tuple[str, str]:
@@ -75,6 +78,7 @@ def connect(where: ServerAddress) -> Any:
         password=unquote(parts.password or ""),
         db_name=parts.path.strip("/"),
         timeout=CALL_S,
+        grpc_options=QUIET,
     )
 
 
