@@ -39,8 +39,8 @@ class Kind:
 KINDS: Mapping[str, Kind] = {
     "figure5": Kind(figure5, ("finest", "every")),
     "figure6": Kind(figure6, ("finest", "intervals")),
-    "figure7": Kind(figure7, ("videos",)),
-    "figure8": Kind(figure8, ("videos",)),
+    "figure7": Kind(figure7, ("videos", "sheet_gallery")),
+    "figure8": Kind(figure8, ("videos", "sheet_gallery")),
     "figure9": Kind(figure9, ("finest", "every", "ks", "seeds", "epochs", "train", "train_videos")),
     "figure10": Kind(figure10, ("finest", "every", "ks")),
     "table1": Kind(table1, ("finest",)),

@@ -23,6 +23,7 @@ class ReproduceSettings(Settings):
     seeds: int = Field(3, ge=1)  # ours: of the methods that are trained
     epochs: int = Field(60, ge=1)  # ours: of the methods that are trained
     train_videos: int = Field(0, ge=0)  # ours: of each set that they learn from, the first so many; 0 takes all
+    sheet_gallery: int = Field(0, ge=0)  # ours: photos of figures 7 and 8 beside the right ones; 0 takes all
     timing: TimingSettings = TimingSettings()
 
     @classmethod
@@ -35,5 +36,6 @@ class ReproduceSettings(Settings):
             seeds=1,
             epochs=15,
             train_videos=15,
+            sheet_gallery=200,
             timing=SHORT,
         )

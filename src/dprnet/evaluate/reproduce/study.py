@@ -119,6 +119,8 @@ class Study:
     def searched(self) -> Searched:
         """The best true view of each sold garment, frontal and not, searched in the shop's photos and distractors."""
         task = turned_task(self.shopset, self.distractors)
+        if self.settings.sheet_gallery:
+            task = task.thinned(len(task.queries), self.settings.sheet_gallery)
         return search_task(self.bundle, task, device=self.device, progress=self.progress)
 
     def detected(self, shopset: ShopSet, every: str) -> list[Seen]:
