@@ -29,9 +29,11 @@ COLOURS = (
     "#8c564b",
     "#b0b0b0",
     "#5e3c99",
+    "#a6761d",
+    "#66a61e",
 )
 GREY = "#7f7f7f"
-MARKERS = "osD^vP*Xhp<"
+MARKERS = "osD^vP*Xhp<>d"
 DPI = 130
 TITLE_WIDTH = 0.25  # inches, left of the rows of a sheet
 

@@ -24,7 +24,7 @@ RIVALS = ("AsymNet", "Avg", "Max", "Last", "Max-detector-score")
 OURS, TRACKER, ORACLE = "DPRNet", "IoU tracker, best view", "Oracle best view"
 # In the order of the colours: ours, what the paper compares with, then the others; the oracle is grey.
 DRAWN = (OURS, "AsymNet", "Avg", "Max", "Last", "SEAM", "Max-detector-score", ORACLE, "Avg-desc", "Whole-frame mean",
-         TRACKER)  # fmt: skip
+         TRACKER, "Largest box", "Medoid view")  # fmt: skip
 NEAR = 0.05  # ours: how far below the oracle a picker may lie
 GROUPINGS: Mapping[Grouping, str] = {
     "picked": "Our clusters that were picked (headline): the same queries for every method",
