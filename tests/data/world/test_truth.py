@@ -12,9 +12,10 @@ pytest.importorskip("skia")
 
 from dprnet.data.world.figure import Body
 from dprnet.data.world.garments import CLASSES, Garment, draw_garment
+from dprnet.data.world.paints import fill
 from dprnet.data.world.scene import Scene
 from dprnet.data.world.seeds import rng_of
-from dprnet.data.world.shapes import Light, Piece, flat, polygon
+from dprnet.data.world.shapes import Light, Piece, polygon
 from dprnet.data.world.staging import Actor, Beat, Finish, SceneSpec, Shot
 from dprnet.data.world.truth import View, look, mask, measure
 from dprnet.data.world.worn import landmark_names
@@ -38,7 +39,7 @@ def views(scene: Scene, cover: tuple[float, float, float, float] | None = None) 
     pieces, worn = scene.pieces(0.0)
     if cover is not None:
         x1, y1, x2, y2 = cover
-        pieces.append(Piece(polygon([(x1, y1), (x2, y1), (x2, y2), (x1, y2)]), flat((0.5, 0.5, 0.5))))
+        pieces.append(Piece(polygon([(x1, y1), (x2, y1), (x2, y2), (x1, y2)]), fill((0.5, 0.5, 0.5))))
     return measure(pieces, worn, WIDTH, HEIGHT)
 
 

@@ -9,7 +9,8 @@ import skia
 from dprnet.data.world.colours import scaled
 from dprnet.data.world.figure import HIP_HEIGHT, Point
 from dprnet.data.world.neck import collar_pieces, draw_neckline
-from dprnet.data.world.shapes import Piece, blob, flat, polygon, smooth, stroke, trunk_paint
+from dprnet.data.world.paints import fill, line
+from dprnet.data.world.shapes import Piece, blob, polygon, smooth, trunk_paint
 from dprnet.data.world.worn import NECKLINES, Worn, edge_ink, shoulders
 
 
@@ -29,7 +30,7 @@ def pieces_under(worn: Worn) -> list[Piece]:
             (x, y + 0.05 * u),
         ]
     )
-    return [Piece(path, flat(scaled(garment.print.colours[0], 0.62)), worn.owner)]
+    return [Piece(path, fill(scaled(garment.print.colours[0], 0.62)), worn.owner)]
 
 
 def trunk_pieces(worn: Worn) -> list[Piece]:
@@ -47,7 +48,7 @@ def trunk_pieces(worn: Worn) -> list[Piece]:
         pieces += _straps(worn)
     pieces.append(Piece(outline, paint, worn.owner))
     pieces.append(
-        Piece(outline, stroke(edge_ink(garment), max(0.6, joints.unit * 0.0022), 0.45), worn.owner, solid=False)
+        Piece(outline, line(edge_ink(garment), max(0.6, joints.unit * 0.0022), 0.45), worn.owner, solid=False)
     )
     if garment.upper:
         pieces += collar_pieces(worn)
@@ -62,7 +63,7 @@ def _hem_shade(worn: Worn) -> Piece:
     path = skia.Path()
     path.moveTo(left[0] * 0.96 + right[0] * 0.04, left[1])
     path.quadTo((left[0] + right[0]) / 2, left[1] + 0.02 * worn.joints.unit, right[0] * 0.96 + left[0] * 0.04, right[1])
-    return Piece(path, stroke((0.02, 0.02, 0.04), 0.022 * worn.joints.unit, 0.28), solid=False)
+    return Piece(path, line((0.02, 0.02, 0.04), 0.022 * worn.joints.unit, 0.28), solid=False)
 
 
 def seat_pieces(worn: Worn) -> list[Piece]:
@@ -178,7 +179,7 @@ def _straps(worn: Worn) -> list[Piece]:
         ax, ay = joints.axis(0.832)
         far = 0.062 * u * max(0.35, abs(math.cos(joints.yaw)))
         path = polygon(_band(start, (ax + sign * nx * far, ay + sign * ny * far), 0.005 * u))
-        pieces.append(Piece(path, flat(worn.garment.print.colours[0]), worn.owner))
+        pieces.append(Piece(path, fill(worn.garment.print.colours[0]), worn.owner))
     return pieces
 
 

@@ -8,7 +8,8 @@ import skia
 
 from dprnet.data.world.colours import scaled
 from dprnet.data.world.figure import Body, Joints
-from dprnet.data.world.shapes import Light, Piece, blob, flat, polygon, skin_paint, stroke
+from dprnet.data.world.paints import fill, line
+from dprnet.data.world.shapes import Light, Piece, blob, polygon, skin_paint
 
 
 def head_pieces(body: Body, joints: Joints, light: Light) -> list[Piece]:
@@ -35,7 +36,7 @@ def head_pieces(body: Body, joints: Joints, light: Light) -> list[Piece]:
         ear = x + s * w * abs(cos)
         if body.hair_style in {"short", "bald", "bun", "tail", "cap"} or body.bare:
             pieces.append(
-                Piece(_oval(ear - sin * w * 0.2, y + h * 0.05, w * 0.16, h * 0.2), flat(scaled(body.skin, 0.85)))
+                Piece(_oval(ear - sin * w * 0.2, y + h * 0.05, w * 0.16, h * 0.2), fill(scaled(body.skin, 0.85)))
             )
     pieces.append(Piece(face, skin))
     if body.bare:
@@ -53,25 +54,25 @@ def _oval(x: float, y: float, rx: float, ry: float) -> skia.Path:
 
 def _face(body: Body, x: float, y: float, w: float, h: float, cos: float, sin: float) -> list[Piece]:
     middle = x + sin * w * 0.85
-    dark, lips = flat((0.12, 0.09, 0.08)), flat((0.70, 0.36, 0.34) if body.woman else scaled(body.skin, 0.72))
+    dark, lips = fill((0.12, 0.09, 0.08)), fill((0.70, 0.36, 0.34) if body.woman else scaled(body.skin, 0.72))
     pieces = []
     for s in (-1, 1):
         ex = middle + s * w * 0.42 * max(0.25, cos)
         if abs(ex - x) > w * 0.95:
             continue
         pieces.append(
-            Piece(_oval(ex, y - h * 0.02, w * 0.15 * max(0.4, cos), h * 0.055), flat((0.95, 0.94, 0.92)), solid=False)
+            Piece(_oval(ex, y - h * 0.02, w * 0.15 * max(0.4, cos), h * 0.055), fill((0.95, 0.94, 0.92)), solid=False)
         )
         pieces.append(Piece(_oval(ex, y - h * 0.02, w * 0.075, h * 0.055), dark, solid=False))
         brow = skia.Path()
         brow.moveTo(ex - w * 0.18 * max(0.4, cos), y - h * 0.15)
         brow.quadTo(ex, y - h * 0.22, ex + w * 0.18 * max(0.4, cos), y - h * 0.15)
-        pieces.append(Piece(brow, stroke(scaled(body.hair, 0.8), h * 0.045), solid=False))
+        pieces.append(Piece(brow, line(scaled(body.hair, 0.8), h * 0.045), solid=False))
     nose = skia.Path()
     nose.moveTo(middle, y - h * 0.02)
     nose.lineTo(middle + (sin * 0.12 + 0.05) * w, y + h * 0.27)
     nose.lineTo(middle - 0.05 * w, y + h * 0.29)
-    pieces.append(Piece(nose, stroke(scaled(body.skin, 0.75), h * 0.03), solid=False))
+    pieces.append(Piece(nose, line(scaled(body.skin, 0.75), h * 0.03), solid=False))
     pieces.append(Piece(_oval(x + sin * w * 0.7, y + h * 0.52, w * 0.26 * max(0.3, cos), h * 0.055), lips, solid=False))
     return pieces
 
@@ -101,7 +102,7 @@ def _hair_above(
             ]
         )
         colour = skin_paint(body.shoes, light, (x, y - h), (x, y + h), w * 1.3)
-        return [Piece(cap, colour), *([Piece(peak, flat(scaled(body.shoes, 0.8)))] if cos > -0.3 else [])]
+        return [Piece(cap, colour), *([Piece(peak, fill(scaled(body.shoes, 0.8)))] if cos > -0.3 else [])]
     puff = 1.28 if body.hair_style == "curly" else 1.12
     line = y - h * 0.42 if cos > 0 else y + h * 0.75
     shift = -sin * w * 0.35
@@ -159,4 +160,4 @@ def hair_behind(body: Body, joints: Joints) -> list[Piece]:
             (x - half, y + 0.02 * u),
         ]
     )
-    return [Piece(path, flat(scaled(body.hair, 0.8)))]
+    return [Piece(path, fill(scaled(body.hair, 0.8)))]

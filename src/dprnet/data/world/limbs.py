@@ -7,7 +7,8 @@ import math
 import skia
 
 from dprnet.data.world.figure import FOREARM, HIP_HEIGHT, SHIN, THIGH, UPPER_ARM, Point
-from dprnet.data.world.shapes import Piece, limb_paint, stroke, tube
+from dprnet.data.world.paints import line
+from dprnet.data.world.shapes import Piece, limb_paint, tube
 from dprnet.data.world.worn import Worn, edge_ink
 
 
@@ -21,7 +22,7 @@ def sleeve_pieces(worn: Worn, side: int) -> list[Piece]:
     ease = min(worn.ease, 0.03) * 0.62
     wide = 1.0 if garment.sleeve > 0.6 else 1.25
     ra, rb, rc = ((0.031 + ease) * u, (0.024 + ease * wide) * u, (0.017 + ease * 0.8) * u)
-    ink = stroke(edge_ink(garment), max(0.6, u * 0.002), 0.4)
+    ink = line(edge_ink(garment), max(0.6, u * 0.002), 0.4)
     pieces: list[Piece] = []
 
     def bone(p: Point, q: Point, rp: float, rq: float, done: float, length: float, covered: float) -> None:

@@ -9,7 +9,8 @@ import skia
 
 from dprnet.data.world.colours import scaled
 from dprnet.data.world.figure import Point
-from dprnet.data.world.shapes import Piece, blob, flat, polygon, stroke
+from dprnet.data.world.paints import fill, line
+from dprnet.data.world.shapes import Piece, blob, polygon
 from dprnet.data.world.worn import NECKLINES, Worn, edge_ink
 
 
@@ -77,8 +78,8 @@ def collar_pieces(worn: Worn) -> list[Piece]:
         return []
     else:
         return _ribbed_neck(worn, x, y, nx, max(half * abs(cos), 0.034) * u, depth)
-    ink = stroke(edge_ink(garment), max(0.6, 0.002 * u), 0.6)
-    cloth = flat(scaled(garment.print.colours[0], 0.9))
+    ink = line(edge_ink(garment), max(0.6, 0.002 * u), 0.6)
+    cloth = fill(scaled(garment.print.colours[0], 0.9))
     pieces = []
     for points in shapes:
         path = polygon(points)
@@ -88,8 +89,8 @@ def collar_pieces(worn: Worn) -> list[Piece]:
 
 def _hood_back(worn: Worn, corners: Sequence[Point]) -> list[Piece]:
     path = blob(corners)
-    ink = stroke(edge_ink(worn.garment), max(0.6, 0.002 * worn.joints.unit), 0.6)
-    cloth = flat(scaled(worn.garment.print.colours[0], 0.88))
+    ink = line(edge_ink(worn.garment), max(0.6, 0.002 * worn.joints.unit), 0.6)
+    cloth = fill(scaled(worn.garment.print.colours[0], 0.88))
     return [Piece(path, cloth, worn.owner), Piece(path, ink, worn.owner, solid=False)]
 
 
@@ -100,7 +101,7 @@ def _cords(worn: Worn, ends: Sequence[Point]) -> list[Piece]:
     for mirror in (1, -1):
         path.moveTo(middle + mirror * (x0 - middle), y0)
         path.lineTo(middle + mirror * (x1 - middle), y1)
-    return [Piece(path, stroke((0.92, 0.92, 0.9), max(0.8, 0.004 * worn.joints.unit)), worn.owner, solid=False)]
+    return [Piece(path, line((0.92, 0.92, 0.9), max(0.8, 0.004 * worn.joints.unit)), worn.owner, solid=False)]
 
 
 def _ribbed_neck(worn: Worn, x: float, y: float, nx: float, wide: float, depth: float) -> list[Piece]:
@@ -109,4 +110,4 @@ def _ribbed_neck(worn: Worn, x: float, y: float, nx: float, wide: float, depth: 
     path.moveTo(x + nx * wide, y)
     draw_neckline(path, worn, (x + nx * wide, y), (x - nx * wide, y), depth)
     colour = look.colours[1] if look.turned > 0.8 else scaled(look.colours[0], 0.78)
-    return [Piece(path, stroke(colour, max(0.8, 0.008 * worn.joints.unit)), worn.owner, solid=False)]
+    return [Piece(path, line(colour, max(0.8, 0.008 * worn.joints.unit)), worn.owner, solid=False)]

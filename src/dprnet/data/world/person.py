@@ -15,7 +15,8 @@ from dprnet.data.world.figure import Body, Joints, Point
 from dprnet.data.world.garments import Garment
 from dprnet.data.world.head import hair_behind, head_pieces
 from dprnet.data.world.limbs import leg_pieces, sleeve_pieces
-from dprnet.data.world.shapes import Light, Piece, blob, skin_paint, stroke, tube
+from dprnet.data.world.paints import line
+from dprnet.data.world.shapes import Light, Piece, blob, skin_paint, tube
 from dprnet.data.world.worn import Worn
 
 
@@ -130,7 +131,7 @@ def _shoe(body: Body, ankle: Point, toe: Point, knee: Point, u: float, light: Li
         path = skia.Path()
         path.moveTo(*sole[0])
         path.lineTo(*sole[1])
-        pieces.append(Piece(path, stroke((0.95, 0.95, 0.93), 0.014 * u), solid=False))
+        pieces.append(Piece(path, line((0.95, 0.95, 0.93), 0.014 * u), solid=False))
     return pieces
 
 

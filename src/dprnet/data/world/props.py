@@ -8,8 +8,9 @@ import skia
 
 from dprnet.data.world.colours import Colour, pick_name, scaled, shade_of
 from dprnet.data.world.figure import Body, Joints
+from dprnet.data.world.paints import fill, line
 from dprnet.data.world.seeds import between, rng_of
-from dprnet.data.world.shapes import Light, Piece, blob, flat, polygon, skin_paint, stroke
+from dprnet.data.world.shapes import Light, Piece, blob, polygon, skin_paint
 
 BAGS = {"": 10.0, "shoulder": 3.0, "tote": 2.0, "backpack": 1.5, "phone": 1.5, "book": 1.0, "scarf": 1.5, "cross": 2.0}
 PROPS = {"plant": 2.0, "table": 2.0, "post": 1.0, "blob": 2.0, "box": 2.0}
@@ -29,11 +30,11 @@ def carried(kind: str, body: Body, joints: Joints, light: Light, seed: int) -> t
         return [], _bag(colour, light, x, y + 0.07 * u, 0.1 * u, 0.13 * u, (x, y))
     if kind == "phone":
         x, y = joints.hand[seed % 2]
-        return [], [Piece(_box(x - 0.022 * u, y - 0.05 * u, 0.044 * u, 0.085 * u), flat((0.08, 0.08, 0.09)))]
+        return [], [Piece(_box(x - 0.022 * u, y - 0.05 * u, 0.044 * u, 0.085 * u), fill((0.08, 0.08, 0.09)))]
     if kind == "book":
         x, y = hand
         w = between(rng, 0.06, 0.12) * u
-        return [], [Piece(_box(x - w / 2, y - 0.08 * u, w, 0.13 * u), flat(colour))]
+        return [], [Piece(_box(x - w / 2, y - 0.08 * u, w, 0.13 * u), fill(colour))]
     if kind == "scarf":
         return [], _scarf(colour, joints)
     if kind == "backpack":
@@ -78,11 +79,11 @@ def _bag(
         handle.moveTo(*hold)
         handle.lineTo(x + s * half * 0.6, y - high * 0.45)
     paint = skin_paint(colour, light, (x, y - high), (x, y + high), half)
-    strap = Piece(handle, stroke(scaled(colour, 0.7), max(1.0, half * 0.14)))
+    strap = Piece(handle, line(scaled(colour, 0.7), max(1.0, half * 0.14)))
     return [
         strap,
         Piece(shape, paint),
-        Piece(_box(x - half * 0.15, y, half * 0.3, high * 0.12), flat((0.8, 0.7, 0.4)), solid=False),
+        Piece(_box(x - half * 0.15, y, half * 0.3, high * 0.12), fill((0.8, 0.7, 0.4)), solid=False),
     ]
 
 
@@ -91,7 +92,7 @@ def _strap(colour: Colour, joints: Joints, side: int, u: float) -> Piece:
     path = skia.Path()
     path.moveTo(top[0] + side * 0.06 * u, top[1])
     path.quadTo(top[0] + side * 0.07 * u, (top[1] + low[1]) / 2, low[0] + side * 0.088 * u, low[1])
-    return Piece(path, stroke(colour, max(1.0, 0.018 * u)))
+    return Piece(path, line(colour, max(1.0, 0.018 * u)))
 
 
 def _scarf(colour: Colour, joints: Joints) -> list[Piece]:
@@ -106,7 +107,7 @@ def _scarf(colour: Colour, joints: Joints) -> list[Piece]:
             (x - 0.065 * u, y + 0.03 * u),
         ]
     )
-    pieces = [Piece(ring, flat(colour)), Piece(ring, stroke(scaled(colour, 0.7), max(0.7, 0.003 * u)), solid=False)]
+    pieces = [Piece(ring, fill(colour)), Piece(ring, line(scaled(colour, 0.7), max(0.7, 0.003 * u)), solid=False)]
     if math.cos(joints.yaw) > 0:
         end = polygon(
             [
@@ -116,7 +117,7 @@ def _scarf(colour: Colour, joints: Joints) -> list[Piece]:
                 (x + 0.015 * u, y + 0.2 * u),
             ]
         )
-        pieces.insert(0, Piece(end, flat(scaled(colour, 0.9))))
+        pieces.insert(0, Piece(end, fill(scaled(colour, 0.9))))
     return pieces
 
 
@@ -142,16 +143,16 @@ def foreground(kind: str, x: float, bottom: float, size: float, seed: int, light
                     ((x + tip[0]) / 2 + side, (bottom + tip[1]) / 2),
                 ]
             )
-            pieces.append(Piece(path, flat(scaled(leaf, between(rng, 0.7, 1.5)))))
+            pieces.append(Piece(path, fill(scaled(leaf, between(rng, 0.7, 1.5)))))
         return pieces
     if kind == "table":
         top = _box(x - size * 0.9, bottom - size * 0.6, size * 1.8, size * 0.1)
         pieces = [
-            Piece(top, flat(colour)),
-            Piece(_box(x - size * 0.8, bottom - size * 0.5, size * 1.6, size), flat(scaled(colour, 0.7))),
+            Piece(top, fill(colour)),
+            Piece(_box(x - size * 0.8, bottom - size * 0.5, size * 1.6, size), fill(scaled(colour, 0.7))),
         ]
         cup = _box(x - size * 0.1, bottom - size * 0.72, size * 0.12, size * 0.13)
-        return [*pieces, Piece(cup, flat((0.95, 0.95, 0.93)))]
+        return [*pieces, Piece(cup, fill((0.95, 0.95, 0.93)))]
     if kind == "box":
         turn = between(rng, -0.1, 0.1) * size
         path = polygon(
@@ -170,4 +171,4 @@ def foreground(kind: str, x: float, bottom: float, size: float, seed: int, light
         )
         for k in range(6)
     ]
-    return [Piece(blob(points), flat(colour))]
+    return [Piece(blob(points), fill(colour))]

@@ -121,21 +121,6 @@ def tube(a: Point, b: Point, ra: float, rb: float, round_end: bool = True, round
     return path
 
 
-def flat(colour: Colour, alpha: float = 1.0) -> skia.Paint:
-    """An even paint."""
-    return skia.Paint(Color4f=skia.Color4f(*colour, alpha), AntiAlias=True)
-
-
-def stroke(colour: Colour, width: float, alpha: float = 1.0) -> skia.Paint:
-    """A line's paint."""
-    paint = flat(colour, alpha)
-    paint.setStyle(skia.Paint.kStroke_Style)
-    paint.setStrokeWidth(width)
-    paint.setStrokeCap(skia.Paint.kRound_Cap)
-    paint.setStrokeJoin(skia.Paint.kRound_Join)
-    return paint
-
-
 def across(light: Light, middle: Point, normal: Point, radius: float, colour: Colour = (1.0, 1.0, 1.0)) -> skia.Shader:
     """Light and shade of a round shape of a radius around a line through ``middle``; normal points to its right."""
     x, y = normal[0] * radius, normal[1] * radius

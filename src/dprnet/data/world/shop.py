@@ -12,10 +12,11 @@ from dprnet.data.world.fabric import Fabric, make_fabric
 from dprnet.data.world.figure import Body, joints_of
 from dprnet.data.world.garments import Garment, draw_garment
 from dprnet.data.world.limbs import leg_pieces, sleeve_pieces
+from dprnet.data.world.paints import fill
 from dprnet.data.world.person import Dressed, person_pieces, wear
 from dprnet.data.world.poses import POSES, Pose
 from dprnet.data.world.seeds import between, chance, rng_of
-from dprnet.data.world.shapes import Light, Piece, blob, flat
+from dprnet.data.world.shapes import Light, Piece, blob
 from dprnet.data.world.worn import Worn
 
 MANNEQUIN = Body(True, 1.0, (0.88, 0.87, 0.85), (0, 0, 0), "bald", (0.88, 0.87, 0.85), "low", 1.0, bare=True)
@@ -57,12 +58,12 @@ def hung_pieces(
             ]
         )
         if not garment.straps:
-            pieces.append(Piece(inner, flat(scaled(garment.print.colours[0], 0.6)), owner))
+            pieces.append(Piece(inner, fill(scaled(garment.print.colours[0], 0.6)), owner))
         if garment.front == "open":
             left, right = worn.edges(0.7)
             low, high = worn.edges(garment.length + 0.03)
             lining = blob([left, right, high, low])
-            pieces.append(Piece(lining, flat(scaled(garment.print.colours[0], 0.55)), owner))
+            pieces.append(Piece(lining, fill(scaled(garment.print.colours[0], 0.55)), owner))
         pieces += pieces_under(worn)
         for side in (0, 1):
             pieces += sleeve_pieces(worn, side)
