@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -207,3 +209,23 @@ def deepfashion2(tmp_path_factory: pytest.TempPathFactory) -> Path:
             values = {"source": "shop" if shop else "user", "pair_id": pair, **items}
             (root / split / "annos" / f"{stem}.json").write_text(json.dumps(values))
     return root
+
+
+@pytest.fixture
+def on_a_full_disk(tmp_path: Path) -> Callable[[str], None]:
+    """Runs a program on a file system of 4 MB of its own, its argument and its folder for temporary files; the program
+    ends by printing ``held``."""
+
+    def run(program: str) -> None:
+        small = tmp_path / "small"
+        small.mkdir()
+        mount = f"mount -t tmpfs -o size=4m none {small}"
+        if subprocess.run(["unshare", "-m", "sh", "-c", mount], capture_output=True, check=False).returncode:
+            pytest.skip("needs the right to mount a file system")
+        command = f'{mount} && exec env TMPDIR={small} "{sys.executable}" -c "$0" {small}'
+        done = subprocess.run(
+            ["unshare", "-m", "sh", "-c", command, program], capture_output=True, text=True, check=False
+        )
+        assert done.stdout.splitlines()[-1:] == ["held"], done.stderr[-2000:]
+
+    return run
