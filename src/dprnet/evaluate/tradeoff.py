@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
-from dprnet.core.errors import MissingExtra
 from dprnet.evaluate.calibrate import Calibration, Grid
+from dprnet.evaluate.reproduce.curves import new_figure
 
 
 def plot_tradeoff(calibration: Calibration, path: Path) -> None:
@@ -15,12 +15,8 @@ def plot_tradeoff(calibration: Calibration, path: Path) -> None:
     Raises:
         MissingExtra: matplotlib is not installed.
     """
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise MissingExtra("matplotlib", "the plot needs it; install dprnet[train]") from None
     names = [name for name in Grid.model_fields if name != "same_frame_apart"]
-    figure = Figure(figsize=(12, 6.5), layout="constrained")
+    figure = new_figure(12, 6.5)
     axes = figure.subplots(2, math.ceil(len(names) / 2), sharey=True).ravel()
     styles = {"r_pick": "-", "r_optimal": "--", "r_duplication": ":", "precision": "-."}
     for axis, name in zip(axes, names, strict=False):

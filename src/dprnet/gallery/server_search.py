@@ -134,8 +134,7 @@ def on_server(address: str, store: VectorStore, config: IndexConfig) -> OnServer
     Raises:
         BadGallery: the store does not search, or not as the settings say.
     """
-    scheme, mark, _ = address.partition("://")
-    module, _, name = SERVERS.get(scheme.lower() if mark else "", "").partition(".")
+    module, _, name = _of(address).partition(".")
     if not name:
         sentence = (
             "LanceDB keeps it, which answers no search: leave `kind` at auto (an index in this process's memory), "
@@ -151,8 +150,12 @@ def on_server(address: str, store: VectorStore, config: IndexConfig) -> OnServer
 
 def searches(address: str) -> bool:
     """Whether the store at an address can search by itself."""
+    return bool(_of(address))
+
+
+def _of(address: str) -> str:
     scheme, mark, _ = address.partition("://")
-    return bool(mark) and scheme.lower() in SERVERS
+    return SERVERS.get(scheme.lower(), "") if mark else ""
 
 
 def best_of_items(
