@@ -54,6 +54,16 @@ def test_frozen_statistics_stay_and_scales_learn():
     assert trained.body.stages[0][0][1].running_mean.abs().sum() > 0
 
 
+def test_first_stages_can_be_left_untrained():
+    backbone = Backbone("mobilenet_v2", (3, 4, 5), 8, "folded").train()
+    backbone.freeze(2)
+    sum(features.sum() for features in backbone(torch.randn(1, 3, 64, 64)).values()).backward()
+    learn = [{parameter.grad is not None for parameter in stage.parameters()} for stage in backbone.body.stages]
+    assert learn == [{False}, {False}, {True}, {True}]
+    with pytest.raises(BadRecipe, match="frozen_stages"):
+        Backbone("timm:resnet10t", (4,), 8, "frozen").freeze(1)
+
+
 def test_missing_start_weights_are_said_and_survived(caplog, tmp_path):
     with caplog.at_level(logging.WARNING):
         Backbone("mobilenet_v2", (4, 5), 8, "folded", start=str(tmp_path / "no.safetensors"))

@@ -9,7 +9,7 @@ import torch
 
 from dprnet.core.config import parse_settings
 from dprnet.core.errors import BadRecipe
-from dprnet.detect.losses import LossWeights, box_loss, cross_entropy_of_labelled, total_loss
+from dprnet.detect.losses import LossWeights, balanced_cross_entropy, box_loss, cross_entropy_of_labelled, total_loss
 
 
 def test_equations_1_to_3_add_up():
@@ -39,6 +39,22 @@ def test_cross_entropy_leaves_the_unlabelled_out():
     logits = torch.tensor([[0.0, math.log(3.0)], [5.0, -5.0]])
     assert cross_entropy_of_labelled(logits, torch.tensor([1, -1])).item() == pytest.approx(math.log(4 / 3))
     assert cross_entropy_of_labelled(logits, torch.tensor([-1, -1])).item() == 0.0
+
+
+def test_a_balanced_class_weighs_as_much_with_few_rows_as_with_many():
+    # Two rows of class 0 cost log 2 and log 4, one row of class 1 costs log 8; the last row is unlabelled.
+    logits = torch.tensor([[0.0, 0.0], [0.0, math.log(3.0)], [math.log(7.0), 0.0], [9.0, -9.0]])
+    target = torch.tensor([0, 0, 1, -1])
+    plain = balanced_cross_entropy(logits, target, 0.0).item()
+    assert plain == pytest.approx((math.log(2) + math.log(4) + math.log(8)) / 3)
+    whole = balanced_cross_entropy(logits, target, 1.0).item()
+    assert whole == pytest.approx(((math.log(2) + math.log(4)) / 2 + math.log(8)) / 2)
+    half, root = balanced_cross_entropy(logits, target, 0.5).item(), 2**-0.5
+    assert half == pytest.approx((root * (math.log(2) + math.log(4)) + math.log(8)) / (2 * root + 1))
+    nobody = balanced_cross_entropy(logits.requires_grad_(), torch.full((4,), -1), 1.0)
+    nobody.backward()
+    assert nobody.item() == 0.0
+    assert not logits.grad.any()
 
 
 @pytest.mark.parametrize("columns", [1, 2])

@@ -131,6 +131,20 @@ def test_weights_change_and_another_seed_gives_others(recipe, tmp_path):
     assert not torch.equal(first[name], first[name.replace("network", "average")])
 
 
+def test_frozen_stages_keep_the_weights_of_the_start(recipe, tmp_path):
+    recipe = recipe.model_copy(update={"frozen_stages": 2})
+    state, _ = read_checkpoint(train_detector(recipe, tmp_path))
+    torch.manual_seed(recipe.seed)
+    start = DetectorNetwork(recipe.network.model_copy(update={"instances": gather(recipe.data)[2]})).state_dict()
+    body = "backbone.body.stages."
+    changed = {
+        name.split(".")[3]
+        for name in start
+        if name.startswith(body) and not torch.equal(start[name], state["network." + name])
+    }
+    assert changed == {"2", "3"}
+
+
 def test_a_finished_run_is_not_done_again(recipe, tmp_path, monkeypatch):
     path = train_detector(recipe, tmp_path)
     monkeypatch.setattr(DetectorNetwork, "losses", None)
@@ -222,7 +236,7 @@ def test_missing_data_is_named(recipe, tmp_path):
         train_detector(recipe, tmp_path)
 
 
-@pytest.mark.parametrize("name", ["tiny", "tiny-2", "deepfashion2"])
+@pytest.mark.parametrize("name", ["tiny", "tiny-2", "tiny-3", "deepfashion2"])
 def test_recipes_are_sound(name, request):
     recipe = load_recipe(request.config.rootpath / "recipes" / f"detector-{name}.toml", DetectorRecipe)
     with torch.device("meta"):

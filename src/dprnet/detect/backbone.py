@@ -87,6 +87,19 @@ class Backbone(nn.Module):
                     module.eval()
         return self
 
+    def freeze(self, stages: int) -> None:
+        """Leave the first stages of the body (0 to 4, of strides 4 to 32) as they are: they are not trained.
+
+        Raises:
+            BadRecipe: a body that does not come in stages.
+        """
+        if not stages:
+            return
+        if not isinstance(self.body, Stages):
+            raise BadRecipe("frozen_stages", "is for mobilenet_v2 and resnet50; leave it 0 with a timm backbone")
+        for stage in list(self.body.stages)[:stages]:
+            stage.requires_grad_(False)
+
     def forward(self, images: Tensor) -> dict[str, Tensor]:
         """Normalised images (B, 3, H, W) -> maps by level name, finest first, the pooled one last."""
         maps = self.body(images)

@@ -57,6 +57,7 @@ class DetectorConfig(Settings):
     box_features: int = 1024  # paper, section 3.1: inputs of the instance branch
     class_agnostic_boxes: bool = False  # False: one box a class, as Fast R-CNN
     scoring_filters: int = 1024  # paper, section 3.1
+    scoring_balance: float = Field(default=0.0, ge=0, le=1)  # 0: every box alike, as the paper; 1: every class
     instance_hidden: int = 1024  # ours (the paper names the first input and the last output only)
     embedding: int = 256  # ours
     instances: int = Field(default=0, ge=0)  # training instances; 0: no instance classifier, as in a bundle

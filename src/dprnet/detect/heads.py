@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from dprnet.detect.losses import box_loss, cross_entropy_of_labelled
+from dprnet.detect.losses import balanced_cross_entropy, box_loss, cross_entropy_of_labelled
 
 # Shape legend:  R boxes   C classes   D box features   M channels of the pyramid   S pooled side   E embedding size
 
@@ -99,9 +99,10 @@ class ScoringBranch(Head):
     stage = "view"
     CONVOLUTIONS = 4  # paper, section 3.1
 
-    def __init__(self, name: str, channels: int, filters: int, classes: int) -> None:
+    def __init__(self, name: str, channels: int, filters: int, classes: int, balance: float = 0.0) -> None:
         super().__init__()
         self.name = name
+        self.balance = balance
         layers: list[nn.Module] = []
         for number in range(self.CONVOLUTIONS):
             convolution = nn.Conv2d(channels if number == 0 else filters, filters, 3, padding=1)
@@ -119,8 +120,8 @@ class ScoringBranch(Head):
         return output
 
     def loss(self, output: Tensor, sampled: Sampled) -> Tensor:
-        """Cross-entropy over the labelled foreground boxes (paper, Eq. 2)."""
-        return cross_entropy_of_labelled(output, sampled.views[self.name])
+        """Cross-entropy over the labelled foreground boxes (paper, Eq. 2), balanced where the settings say so."""
+        return balanced_cross_entropy(output, sampled.views[self.name], self.balance)
 
     def answer(self, features: Tensor) -> Tensor:
         """(R, classes) probabilities."""

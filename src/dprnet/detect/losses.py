@@ -47,6 +47,29 @@ def cross_entropy_of_labelled(logits: Tensor, target: Tensor) -> Tensor:
     return summed / (target >= 0).sum().clamp(min=1)
 
 
+def balanced_cross_entropy(logits: Tensor, target: Tensor, balance: float) -> Tensor:
+    """Cross-entropy in which a row of a class with n labelled rows weighs n ** -balance.
+
+    Slight occlusion is many times as common as medium: where rows weigh alike, a branch does well by seldom saying
+    medium. Classes are counted in the batch, so nothing has to be known of the sets beforehand (ours).
+
+    Args:
+        logits: (F, C).
+        target: (F,) class, or -1 where nobody knows.
+        balance: 0: :func:`cross_entropy_of_labelled`; 1: the mean of the means of the classes present.
+
+    >>> logits = torch.tensor([[0.0, 0.0], [0.0, 0.0], [50.0, 0.0]])
+    >>> round(balanced_cross_entropy(logits, torch.tensor([0, 0, 1]), 1.0).item(), 2)
+    25.35
+    """
+    if not balance:
+        return cross_entropy_of_labelled(logits, target)
+    counts = torch.bincount(target[target >= 0], minlength=logits.shape[1]).to(logits)
+    weights = counts.clamp(min=1) ** -balance
+    summed = functional.cross_entropy(logits, target, weights, ignore_index=-1, reduction="sum")
+    return summed / (counts * weights).sum().clamp(min=torch.finfo(logits.dtype).tiny)
+
+
 def box_loss(deltas: Tensor, target: Tensor, labels: Tensor, foreground: Tensor) -> Tensor:
     """Smooth-L1 of the foreground boxes, divided by the number of sampled boxes (Fast R-CNN, as torchvision).
 

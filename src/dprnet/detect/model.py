@@ -165,7 +165,7 @@ def build_heads(config: DetectorConfig) -> nn.ModuleDict:
         "box": BoxRegressionHead(config.box_features, 1 if config.class_agnostic_boxes else len(config.classes)),
     }
     for name, classes in SCORING_CLASSES.items():
-        heads[name] = ScoringBranch(name, config.channels, config.scoring_filters, classes)
+        heads[name] = ScoringBranch(name, config.channels, config.scoring_filters, classes, config.scoring_balance)
     heads["instance"] = InstanceBranch(
         config.box_features, config.instance_hidden, config.embedding, config.instances, config.cosine_scale
     )

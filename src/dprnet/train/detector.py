@@ -63,6 +63,7 @@ class DetectorRecipe(Settings):
     lr: float = Field(default=0.02, gt=0)
     backbone_lr: float = Field(default=1.0, ge=0)  # relative to lr
     momentum: float = 0.9  # of sgd
+    frozen_stages: int = Field(default=0, ge=0, le=4)  # of the backbone, the first ones; a third of the time at 2
     weight_decay: float = 1e-4
     warmup: int = 1000  # steps
     final_lr: float = 0.0  # relative to lr, where the cosine ends
@@ -151,6 +152,7 @@ def _begin(
     """Network, moving average and optimiser as they are before the step the run stands at."""
     torch.manual_seed(recipe.seed)
     network = _network(config, "none" if run.step else recipe.start)
+    network.backbone.freeze(recipe.frozen_stages)
     network.backbone.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # 1.6 times as fast on a CPU
     average = Average(network, recipe.average)
     optimizer = _optimizer(network, recipe)
@@ -204,6 +206,8 @@ def _optimizer(network: DetectorNetwork, recipe: DetectorRecipe) -> torch.optim.
     """Backbone and the rest at their own rates; no decay of biases and of normalisation."""
     groups: dict[tuple[float, float], list[torch.nn.Parameter]] = {}
     for name, parameter in network.named_parameters():
+        if not parameter.requires_grad:
+            continue
         rate = recipe.lr * (recipe.backbone_lr if name.startswith("backbone.body.") else 1.0)
         groups.setdefault((rate, recipe.weight_decay if parameter.ndim > 1 else 0.0), []).append(parameter)
     described: list[dict[str, Any]] = [
