@@ -152,6 +152,24 @@ def moving_square(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def long_video(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Seven and a half hours in thirty frames, 160x120."""
+    import av
+    import numpy as np
+
+    path = tmp_path_factory.mktemp("video") / "long.mp4"
+    with av.open(str(path), "w") as file:
+        stream = file.add_stream("libx264", rate=1, options={"x264-params": "keyint=5:bframes=0"})
+        stream.width, stream.height, stream.pix_fmt = 160, 120, "yuv420p"
+        for number in range(30):
+            frame = av.VideoFrame.from_ndarray(np.full((120, 160, 3), 8 * number, np.uint8), format="rgb24")
+            frame.pts = number * 900
+            file.mux(stream.encode(frame))
+        file.mux(stream.encode())
+    return path
+
+
+@pytest.fixture(scope="session")
 def small_catalogue(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A catalogue of six items in plain colours, one of them with two photos, as a CSV table."""
     import numpy as np

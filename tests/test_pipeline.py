@@ -100,7 +100,24 @@ def test_of_a_video_over_a_limit_the_part_before_it(shop, random_bundle, moving_
     assert all(crop is not None for crop in report.picks.crops)
     assert report.status == "partial"
     assert report.sources[0].note.startswith("clipped after 1.6")
+    asked = VideoToShop.from_pretrained(random_bundle, gallery=shop.gallery, limits=limits)
+    assert jsonl_line(replace(asked.search(moving_square, clip=True), seconds={})) == jsonl_line(
+        replace(report, seconds={})
+    )
+    assert (report.settings["clip"], whole.settings["clip"], whole.settings["kind"]) == (True, False, "auto")
+    with pytest.raises(LimitExceeded):
+        asked.search(moving_square)  # one call does not change the next
     assert report.sources[0].sha256 == whole.sources[0].sha256
+
+
+def test_what_searches_the_gallery_is_a_setting(shop, random_bundle, moving_square):
+    exact = VideoToShop.from_pretrained(random_bundle, gallery=shop.gallery.address, kind="exact")
+    report = exact.search(moving_square)
+    assert report.settings["kind"] == "exact"
+    assert report.matches == shop.search(moving_square).matches
+    assert exact.in_gallery(shop.gallery.address, kind="hnsw").search(moving_square).settings["kind"] == "hnsw"
+    with pytest.raises(BadGallery, match="LanceDB keeps it, which answers no search"):
+        VideoToShop.from_pretrained(random_bundle, gallery=shop.gallery.address, kind="store")
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG"])

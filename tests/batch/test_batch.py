@@ -16,7 +16,7 @@ import pytest
 
 from dprnet.batch import BatchConfig, find_videos, read_results, run_batch
 from dprnet.cli import run
-from dprnet.core.errors import BadGallery, MissingFile
+from dprnet.core.errors import BadGallery, BadRecipe, MissingFile
 from dprnet.gallery import Gallery
 from dprnet.pipeline import index_catalogue
 
@@ -89,14 +89,64 @@ def test_a_gallery_of_another_embedder_is_refused_at_once(config: BatchConfig, v
     assert not (tmp_path / "out").exists()
 
 
+def test_a_part_of_a_long_video_is_a_result_of_its_own(
+    long_video: Path, moving_square: Path, config: BatchConfig, tmp_path: Path
+) -> None:
+    videos = [long_video, moving_square]
+    refused = run_batch(videos, tmp_path / "whole", config)
+    assert [reason for _, reason in refused.bad] == ["limit:duration_s"]
+    clip = config.model_copy(update={"clip": True})
+    assert run_batch(videos, tmp_path / "parts", clip).bad == ()
+    rows = by_name(tmp_path / "parts")
+    assert {name: row["status"] for name, row in rows.items()} == {"long.mp4": "partial", "square.mp4": "complete"}
+    assert "clipped after" in str(rows["long.mp4"]["note"])
+    assert (run_batch(videos, tmp_path / "parts", clip).searched, by_name(tmp_path / "parts")) == (0, rows)
+    with pytest.raises(BadRecipe, match="clip not set, now True"):
+        run_batch(videos, tmp_path / "whole", clip)
+    with pytest.raises(BadRecipe, match="clip True, now not set"):
+        run_batch(videos, tmp_path / "parts", config)
+
+
+@pytest.mark.parametrize("changed", [{"where": "price < 12"}, {"kind": "exact"}])
+def test_what_a_result_depends_on(
+    changed: dict[str, str], moving_square: Path, config: BatchConfig, tmp_path: Path
+) -> None:
+    """In either order: a run that was begun with a setting is not taken up without it."""
+    other = config.model_copy(update=changed)
+    for number, (first, then) in enumerate(((config, other), (other, config))):
+        assert run_batch([moving_square], tmp_path / f"{number}", first).bad == ()
+        with pytest.raises(BadRecipe, match=f"another run \\({next(iter(changed))} "):
+            run_batch([moving_square], tmp_path / f"{number}", then)
+
+
+def test_a_gallery_that_its_store_cannot_search_is_refused_at_once(
+    config: BatchConfig, moving_square: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(BadGallery, match="LanceDB keeps it, which answers no search"):
+        run_batch([moving_square], tmp_path / "out", config.model_copy(update={"kind": "store"}))
+    assert not (tmp_path / "out").exists()
+
+
 def test_the_command(videos: Path, config: BatchConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["batch", str(videos / "poor.mp4"), str(videos / "a.mp4"), "--gallery", config.gallery, "--every", "1s"]
-    words += ["--out", str(tmp_path / "out"), "--bundle", config.bundle, "--workers", "0", "--full"]
+    words += [
+        "--out",
+        str(tmp_path / "out"),
+        "--bundle",
+        config.bundle,
+        "--workers",
+        "0",
+        "--full",
+        "--clip",
+        "--kind",
+        "exact",
+    ]
     assert run(words) == 3
     printed = capsys.readouterr()
     assert "2 videos searched, 0 were done, 1 failed" in printed.out
     assert "poor.mp4" in printed.err
-    assert json.loads(str(by_name(tmp_path / "out")["a.mp4"]["report"]))["schema"] == 1
+    report = json.loads(str(by_name(tmp_path / "out")["a.mp4"]["report"]))
+    assert (report["schema"], report["settings"]["clip"], report["settings"]["kind"]) == (1, True, "exact")
     assert run([*words, "--every", "2s"]) == 2
     assert "another run (every 1s, now 2s)" in capsys.readouterr().err
 

@@ -9,8 +9,6 @@ import subprocess
 import sys
 import time
 
-import av
-import numpy as np
 import psutil
 import pytest
 
@@ -170,22 +168,6 @@ def test_index_with_problems_is_3(random_bundle, small_catalogue, tmp_path, caps
     out = tmp_path / "gallery"
     assert run(["index", str(folder), "--gallery", str(out), "--bundle", str(random_bundle)]) == 3
     assert "problems.csv" in capsys.readouterr().err
-
-
-@pytest.fixture
-def long_video(tmp_path):
-    """Seven and a half hours in thirty frames."""
-    path = tmp_path / "long.mp4"
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=1)
-        stream.width, stream.height, stream.pix_fmt = 160, 120, "yuv420p"
-        stream.options = {"x264-params": "keyint=5:bframes=0"}
-        for number in range(30):
-            frame = av.VideoFrame.from_ndarray(np.full((120, 160, 3), 8 * number, np.uint8), format="rgb24")
-            frame.pts = number * 900
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode())
-    return path
 
 
 def test_a_video_over_a_limit_is_refused_or_clipped(random_bundle, long_video, tmp_path, capsys):

@@ -320,3 +320,50 @@ def test_what_milvus_cannot_keep_for_filters_is_told(servers: Any, tmp_path: Pat
         with pytest.raises(BadGallery, match="item 'a': 'cells' has"):
             made.upsert([item("a", title="x" * 40_000)], drawn(1))
         assert made.version == 1
+
+
+def test_every_face_has_the_server_search(
+    server: str, random_bundle: Path, small_catalogue: Path, moving_square: Path, tmp_path: Path
+) -> None:
+    """One video by the Python call, `dprnet batch` and `dprnet watch`, and the service's galleries: no index here."""
+    from dprnet.batch import BatchConfig, read_results, run_batch
+    from dprnet.live.config import WatchConfig
+    from dprnet.live.watch import Watcher
+    from dprnet.pipeline import VideoToShop, index_catalogue
+    from dprnet.service.config import ServiceConfig
+    from dprnet.service.kept import KeptGallery
+    from dprnet.service.shelves import Shelves
+
+    index_catalogue(small_catalogue, server, bundle=random_bundle)
+    with Gallery.open(server, config=IndexConfig(kind="exact")) as indexed:
+        memory = VideoToShop.from_pretrained(random_bundle, gallery=indexed).search(moving_square)
+    shop = VideoToShop.from_pretrained(random_bundle, gallery=server, kind="store")
+    served = shop.search(moving_square)
+    assert served.settings["kind"] == "store"
+    assert shop.gallery is not None
+    assert shop.gallery.index_report().startswith("store (")
+    # Weights are random, so items are nearly the same: how similar they are says more than in which order they came.
+    wanted = [match.similarity for items in memory.matches.items for match in items]
+    assert wanted
+    assert [match.similarity for items in served.matches.items for match in items] == pytest.approx(wanted, abs=1e-5)
+
+    batch = BatchConfig(bundle=str(random_bundle), gallery=server, kind="store", workers=0)
+    assert run_batch([moving_square], tmp_path / "out", batch).bad == ()
+    (row,) = read_results(tmp_path / "out").to_pylist()
+    assert [one["similarity"] for one in row["found"]] == pytest.approx(wanted, abs=1e-5)
+
+    watcher = Watcher(random_bundle, gallery=server, config=WatchConfig(kind="store", idle_s=0.1))
+    assert watcher.gallery is not None
+    assert watcher.gallery.kind == "store"
+    told = [event for event in watcher.watch(str(moving_square)) if event.kind in {"new", "better"}]
+    assert all(len(event.told["matches"]) == 5 for event in told)
+    assert told
+
+    config = ServiceConfig(folder=tmp_path, galleries={"shop": server}, kinds={"shop": "store"})
+    identity, size = watcher.embedder.identity, watcher.embedder.size
+    shelves, kept = Shelves(config, identity, size), KeptGallery(config, identity)
+    with shelves.gallery("shop") as opened:
+        assert opened.index_report().startswith("store (")
+    assert kept("shop").index_report().startswith("store (")
+    for one in (shelves, kept, watcher.gallery, shop.gallery):
+        one.close()

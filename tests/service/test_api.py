@@ -91,6 +91,45 @@ def test_the_same_key_gives_the_same_job(service: Running, moving_square: Path) 
     assert len(list((service.folder / "jobs").glob(f"{first['id']}/result-*"))) == 1
 
 
+def test_of_a_long_video_the_beginning_where_that_is_asked_for(service: Running, long_video: Path) -> None:
+    refused = service.wait(service.send(long_video)["id"])
+    assert (refused["state"], refused["error"]["code"], refused["clip"]) == ("failed", "limit:duration_s", False)
+    sent = service.send(long_video, "clip=true&every=1f", idempotency_key="long")
+    assert sent["clip"]
+    assert service.send(long_video, "clip=true&every=1f", idempotency_key="long")["id"] == sent["id"]
+    job = service.wait(sent["id"])
+    assert (job["state"], job["summary"]["status"]) == ("done", "partial")
+    assert "clipped after" in job["summary"]["note"]
+    report = service.ask("GET", job["links"]["json"]).json
+    assert (report["settings"]["clip"], report["sources"][0]["frames"]) == (True, 5)  # one every 900 s, an hour
+
+
+def test_clipping_is_part_of_what_was_asked(service: Running, moving_square: Path) -> None:
+    service.send(moving_square, "clip=false", idempotency_key="part")
+    other = service.ask("POST", "/v1/jobs?clip=true", moving_square.read_bytes(), idempotency_key="part")
+    assert (other.status, other.code) == (422, "key_used")
+
+
+def test_the_next_job_sees_an_update(service: Running, moving_square: Path) -> None:
+    """Though its worker keeps the gallery open."""
+
+    def searched() -> tuple[str, set[str]]:
+        job = service.wait(service.send(moving_square, "fallback=best&items=100")["id"])
+        report = service.ask("GET", job["links"]["json"]).json
+        found = {match["item_id"] for garment in report["garments"] for match in garment["matches"]}
+        return report["gallery"], found
+
+    before = searched()
+    body, kind = form({"title": "new"}, [("new.png", photo())])
+    put = service.ask("PUT", "/v1/galleries/shop/items?item_id=just-in", body, content_type=kind)
+    assert put.status == 200, put.body
+    after = searched()
+    assert service.ask("DELETE", "/v1/galleries/shop/items?item_id=just-in").status == 204
+    assert after[1] - before[1] == {"just-in"}
+    assert after[0] != before[0]
+    assert searched()[1] == before[1]
+
+
 def test_deleting_takes_everything_along(service: Running, moving_square: Path) -> None:
     job = service.wait(service.send(moving_square)["id"])
     folder = service.folder / "jobs" / job["id"]

@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from dprnet.core.errors import BadRecipe, MissingFile
-from dprnet.service.config import ServiceConfig, named_galleries, read_key
+from dprnet.core.errors import BadGallery, BadRecipe, MissingFile
+from dprnet.service.arguments import named_galleries, named_kinds, read_key
+from dprnet.service.config import ServiceConfig
+from dprnet.service.state import Service
 
 from .conftest import DEADLINE_S, Running, started
 from .test_api import photo
@@ -44,6 +46,16 @@ def test_the_key_is_no_argument(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 def test_a_name_is_given_once() -> None:
     with pytest.raises(BadRecipe, match="named twice"):
         named_galleries(["a/shop", "shop=b"])
+
+
+def test_what_searches_a_gallery_is_named(tmp_path: Path, indexed: Path) -> None:
+    with pytest.raises(BadRecipe, match="known are auto, exact, hnsw, ivf, store"):
+        named_kinds(["shop=stoer"], ["shop"])
+    with pytest.raises(ValueError, match="kind of gallery 'shp': no gallery of this name was given; there are: shop"):
+        ServiceConfig(folder=tmp_path, galleries={"shop": indexed}, kinds={"shp": "exact"})
+    config = ServiceConfig(folder=tmp_path, galleries={"shop": indexed}, kinds={"shop": "store"})
+    with pytest.raises(BadGallery, match="LanceDB keeps it, which answers no search"):
+        Service(config)
 
 
 @pytest.fixture(scope="module")

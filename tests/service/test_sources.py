@@ -11,7 +11,8 @@ import psutil
 import pytest
 
 from dprnet.core.errors import BadRecipe
-from dprnet.service.config import ServiceConfig, named_sources
+from dprnet.service.arguments import named_sources
+from dprnet.service.config import ServiceConfig
 
 from .conftest import DEADLINE_S, Running, started
 

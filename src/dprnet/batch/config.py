@@ -7,6 +7,7 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from dprnet.core.config import Settings
+from dprnet.gallery import SearchKind
 
 
 class BatchConfig(Settings):
@@ -19,6 +20,8 @@ class BatchConfig(Settings):
     items: int = Field(default=5, ge=1, le=100)  # ours: as a single search
     where: str = ""
     fallback: Literal["best"] | None = None
+    clip: bool = False  # ours: as a single search
+    kind: SearchKind = "auto"  # ours: as a single search
     full: bool = False  # ours: a whole report of every video is a hundred times the size of its matches
 
     on: Literal["here", "ray"] = "here"  # ours: one machine needs no Ray, whose start alone takes seconds
@@ -50,4 +53,5 @@ class BatchConfig(Settings):
     def matters(self) -> dict[str, object]:
         """The settings that a result depends on."""
         named = {name: getattr(self, name) for name in ("every", "items", "fallback", "gallery", "full")}
-        return named | ({"where": self.where} if self.where else {})  # runs of before there were filters go on
+        later = {"where": self.where, "clip": self.clip, "kind": self.kind}  # runs of before there were these go on
+        return named | {name: value for name, value in later.items() if value != type(self).model_fields[name].default}

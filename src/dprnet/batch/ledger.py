@@ -196,9 +196,9 @@ def _same_run(path: Path, depends: Mapping[str, object]) -> None:
         held = None
     if not isinstance(held, dict):
         raise BadReport(path, "damaged; choose another --out")
-    for name, value in wanted.items():
-        if held.get(name) != value:
-            was, now = printable(str(held.get(name)), 80), printable(str(value), 80)
+    for name in [*wanted, *sorted(set(held) - set(wanted))]:  # a setting that only the run of before had differs too
+        if held.get(name) != wanted.get(name):
+            was, now = (printable(str(values.get(name, "not set")), 80) for values in (held, wanted))
             raise BadRecipe(
                 path.parent, f"holds results of another run ({name} {was}, now {now}); choose another --out"
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import shutil
@@ -22,7 +23,7 @@ from dprnet.core.addresses import is_address
 from dprnet.core.bundle import Bundle
 from dprnet.core.errors import DprnetError
 from dprnet.core.progress import SILENT, Progress
-from dprnet.gallery import Gallery, shown
+from dprnet.gallery import Gallery, IndexConfig, shown
 
 FETCHED = "fetched"
 WORK = "dprnet-batch"
@@ -61,13 +62,14 @@ def run_batch(
 
     Raises:
         MissingFile, BadBundle: no such bundle or gallery.
-        BadGallery: built by another embedder.
+        BadGallery: built by another embedder, or it cannot be searched as the settings say.
         BadRecipe: the folder holds a run of other settings, or another process works in it.
         NoSpace: the disk is full; what was found before is kept.
     """
     bundle = Bundle.from_pretrained(config.bundle)
     if config.gallery:
-        Gallery.open(config.gallery, embedder=bundle.embedder_identity).close()
+        index = IndexConfig(kind=config.kind)
+        Gallery.open(config.gallery, embedder=bundle.embedder_identity, config=index).close()
     depends = config.matters() | {"bundle": bundle.identity, "gallery": shown(config.gallery)}
     folder, mirror = _places(out, work)
     if mirror is not None:
@@ -153,11 +155,12 @@ class _Tasks:
 def _here(tasks: _Tasks, config: BatchConfig) -> Iterator[Row | None]:
     """In this process: no limits, and a crash ends the run (which goes on when it is called again)."""
     shop = load(config)
-    for task in tasks:
-        if isinstance(task, Task):
-            yield _finished(task, search(shop, task.local.path, task.content, config, str(task.video)))
-        else:
-            yield task
+    with shop.gallery or contextlib.nullcontext():
+        for task in tasks:
+            if isinstance(task, Task):
+                yield _finished(task, search(shop, task.local.path, task.content, config, str(task.video)))
+            else:
+                yield task
 
 
 def _finished(task: Task, row: Row) -> Row:

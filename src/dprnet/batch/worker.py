@@ -54,7 +54,8 @@ def load(config: BatchConfig, threads: int | None = None) -> VideoToShop:
 
     if threads is not None:
         torch.set_num_threads(threads)
-    return VideoToShop.from_pretrained(config.bundle, gallery=config.gallery or None, device=config.device)
+    gallery = config.gallery or None
+    return VideoToShop.from_pretrained(config.bundle, gallery=gallery, kind=config.kind, device=config.device)
 
 
 def search(shop: VideoToShop, video: Path, content: str, config: BatchConfig, named: str = "") -> Row:
@@ -68,7 +69,12 @@ def search(shop: VideoToShop, video: Path, content: str, config: BatchConfig, na
     started = time.monotonic()
     try:
         report = shop.search(
-            video, every=config.every, fallback=config.fallback, items=config.items, where=config.where
+            video,
+            every=config.every,
+            fallback=config.fallback,
+            items=config.items,
+            where=config.where,
+            clip=config.clip,
         )
     except DprnetError as error:
         note = str(error).replace(str(video), named) if named else str(error)

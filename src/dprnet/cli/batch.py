@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from dprnet.cli.common import BundleOption, DeviceOption, EveryOption, WhereOption
+from dprnet.cli.common import BundleOption, ClipOption, DeviceOption, EveryOption, KindOption, WhereOption
 
 
 def batch(
@@ -23,6 +23,8 @@ def batch(
     fallback: Annotated[
         Literal["best"] | None, typer.Option("--fallback", help="best: also match garments without a good view.")
     ] = None,
+    clip: ClipOption = False,
+    kind: KindOption = "auto",
     full: Annotated[bool, typer.Option("--full", help="Also keep the whole report of every video.")] = False,
     workers: Annotated[int, typer.Option("--workers", min=0, help="Processes; 0 is this one, without limits.")] = 1,
     on: Annotated[Literal["here", "ray"], typer.Option("--on", help="This machine's processes, or Ray Data.")] = "here",
@@ -50,7 +52,7 @@ def batch(
     from dprnet.core.progress import on_stderr
 
     searching = {"bundle": bundle, "gallery": gallery, "device": device, "every": every, "items": items, "where": where}
-    kept = {"fallback": fallback, "full": full, "block": block}
+    kept = {"fallback": fallback, "clip": clip, "kind": kind, "full": full, "block": block}
     where_run = {"on": on, "address": address, "gpus": gpus}
     limits = {"workers": workers, "item_s": item_s, "item_mb": item_mb, "attempts": attempts}
     fetched = {"video_bytes": video_mb << 20, "private": private}

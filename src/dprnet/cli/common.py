@@ -22,6 +22,9 @@ KindOption = Annotated[
     Literal["auto", "exact", "hnsw", "ivf", "store"],
     typer.Option("--kind", help="What searches the gallery: an index here, or (store) the server that keeps it."),
 ]
+ClipOption = Annotated[
+    bool, typer.Option("--clip", help="Of a video over a limit, search the part before it; it counts as partial.")
+]
 WhereOption = Annotated[str, typer.Option("--where", help="Only items that pass: 'category = dress and price < 50'.")]
 OutOption = Annotated[Path, typer.Option("--out", help="Folder to write to.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Also print the result as JSON on stdout.")]

@@ -9,6 +9,7 @@ import typer
 
 from dprnet.cli.common import (
     BundleOption,
+    ClipOption,
     DeviceOption,
     EveryOption,
     JsonOption,
@@ -32,9 +33,7 @@ def search(
     fallback: Annotated[
         Fallback | None, typer.Option("--fallback", help="best: also match garments without a good view.")
     ] = None,
-    clip: Annotated[
-        bool, typer.Option("--clip", help="Of a video over a limit, search the part before it; it counts as partial.")
-    ] = False,
+    clip: ClipOption = False,
     items: Annotated[int, typer.Option("--items", min=1, max=100, help="Items a garment gets at most.")] = 5,
     where: WhereOption = "",
     kind: KindOption = "auto",
@@ -44,14 +43,10 @@ def search(
 ) -> int:
     """Find the garments of a video, each once in its best view, and the catalogue items that match them."""
     from dprnet.core.progress import on_stderr
-    from dprnet.decode import DecodeLimits
-    from dprnet.gallery import Gallery, IndexConfig
     from dprnet.pipeline import VideoToShop
     from dprnet.report import jsonl_line, summary, write_folder
 
-    limits = DecodeLimits(clip=clip)
-    opened = None if gallery is None else Gallery.open(gallery, config=IndexConfig(kind=kind))
-    shop = VideoToShop.from_pretrained(bundle, gallery=opened, device=device, runtime=runtime, limits=limits)
+    shop = VideoToShop.from_pretrained(bundle, gallery=gallery, kind=kind, device=device, runtime=runtime)
     report, pictures = shop.search_shown(
         videos,
         every=every,
@@ -60,6 +55,7 @@ def search(
         fallback=fallback,
         items=items,
         where=where,
+        clip=clip,
         progress=on_stderr(),
     )
     for path in write_folder(report, pictures, out) if out else ():

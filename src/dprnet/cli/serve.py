@@ -26,6 +26,10 @@ def serve(
     gallery: Annotated[
         list[str] | None, typer.Option("--gallery", metavar="[NAME=]PATH", help="A gallery to offer; may be repeated.")
     ] = None,
+    kind: Annotated[
+        list[str] | None,
+        typer.Option("--kind", metavar="[NAME=]KIND", help="What searches a gallery: auto, exact, hnsw, ivf, store."),
+    ] = None,
     source: Annotated[
         list[str] | None,
         typer.Option("--source", metavar="NAME=ADDRESS", help="A stream that may be watched; may be repeated."),
@@ -63,7 +67,8 @@ def serve(
 ) -> None:
     """Offer the search as an HTTP service with a page; results and videos are deleted after a day."""
     from dprnet.core.config import parse_settings
-    from dprnet.service.config import ServiceConfig, named_galleries, named_limits, named_sources, read_key
+    from dprnet.service.arguments import named_galleries, named_kinds, named_limits, named_sources, read_key
+    from dprnet.service.config import ServiceConfig
     from dprnet.service.server import serve as run
 
     values: dict[str, Any] = {
@@ -75,7 +80,8 @@ def serve(
         "names": tuple(name or ()),
     }
     values |= {"workers": workers, "threads": threads, "bundle": bundle, "device": device, "keep_s": 3600 * keep}
-    values |= {"galleries": named_galleries(gallery or ()), "api_key": read_key(api_key_file)}
+    galleries = named_galleries(gallery or ())
+    values |= {"galleries": galleries, "kinds": named_kinds(kind or (), galleries), "api_key": read_key(api_key_file)}
     secret = read_key(webhook_secret_file, "DPRNET_WEBHOOK_SECRET")
     values |= {"webhook_secret": secret, "webhook_to": tuple(webhook_to or ())}
     values |= {"sources": named_sources(source or ()), **named_limits(limit or ())}

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from dprnet.cli.common import BundleOption, DeviceOption, EveryOption, RuntimeOption
+from dprnet.cli.common import BundleOption, DeviceOption, EveryOption, KindOption, RuntimeOption
 
 
 def watch(
@@ -19,6 +19,7 @@ def watch(
         Literal["best"] | None, typer.Option("--fallback", help="best: also tell of garments without a good view.")
     ] = None,
     items: Annotated[int, typer.Option("--items", min=1, max=100, help="Items a garment gets at most.")] = 5,
+    kind: KindOption = "auto",
     give_up: Annotated[float, typer.Option("--give-up", min=0.1, help="Seconds a lost stream is tried again.")] = 300.0,
     idle: Annotated[float, typer.Option("--idle", min=0.1, help="Seconds after which a file is complete.")] = 10.0,
     bundle: BundleOption = "tiny",
@@ -31,7 +32,7 @@ def watch(
     from dprnet.live.lines import write_lines
     from dprnet.live.watch import Watcher
 
-    values = {"every": every, "fallback": fallback, "items": items, "give_up_s": give_up, "idle_s": idle}
-    config = parse_settings(values, WatchConfig, "watch")
+    values = {"every": every, "fallback": fallback, "items": items, "kind": kind}
+    config = parse_settings(values | {"give_up_s": give_up, "idle_s": idle}, WatchConfig, "watch")
     watcher = Watcher(bundle, gallery=gallery, config=config, device=device, runtime=runtime)
     write_lines(watcher.watch(source), typer.echo, out)

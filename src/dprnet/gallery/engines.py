@@ -19,6 +19,8 @@ from dprnet.core.records import BoolArray, FloatArray, IntArray
 logger = logging.getLogger(__name__)
 
 Kind = Literal["exact", "hnsw", "ivf"]
+SearchKind = Literal["auto", "exact", "hnsw", "ivf", "store"]
+"""``auto``: an index of the kind that fits the gallery's size; ``store``: none, the server that keeps it answers."""
 Neighbours = tuple[FloatArray, IntArray]
 """(Q, K) similarities, falling, and (Q, K) numbers of vectors; -1 where there are fewer."""
 
@@ -36,8 +38,7 @@ SEED = 20_211  # of the queries that measure recall
 class IndexConfig(Settings):
     """How a gallery is searched."""
 
-    kind: Literal["auto", "exact", "hnsw", "ivf", "store"] = "auto"
-    """``store``: no index of ours, the server that keeps the gallery answers (see `server_search`)."""
+    kind: SearchKind = "auto"
     photos: Literal["best", "centroid"] = "best"  # ours: an item is as similar as its most similar photo
     exact_up_to: int = 50_000  # ours: vectors; 2 ms a query at 20,000 photos of 256 numbers grow with their number
     hnsw_up_to: int = 2_000_000  # ours: vectors; 2.5 GB at 256 numbers

@@ -8,7 +8,7 @@ from pathlib import Path
 from dprnet.core.errors import BadGallery, MissingFile, printable
 from dprnet.gallery import live, snapshot
 from dprnet.gallery.address import is_server, shown
-from dprnet.gallery.card import CARD, MAX_SIZE, SCHEMA, GalleryCard
+from dprnet.gallery.card import CARD, MAX_SIZE, SCHEMA, GalleryCard, read_card
 from dprnet.gallery.store import VectorStore, store_class
 
 
@@ -21,7 +21,7 @@ def created(address: str, embedder: str, size: int, preparation: str) -> VectorS
     """
     if not 1 <= size <= MAX_SIZE:
         raise ValueError(f"size must lie in [1, {MAX_SIZE}], got {size}")
-    now = datetime.datetime.now(datetime.UTC).isoformat("T", "seconds")
+    now = datetime.datetime.now(datetime.UTC).isoformat("T", "microseconds")
     return store_class(address).create(address, GalleryCard(SCHEMA, embedder, size, "cosine", now, preparation))
 
 
@@ -42,6 +42,20 @@ def opened(address: str, embedder: str | None) -> VectorStore:
             reason="other_embedder",
         )
     return store
+
+
+def card_at(address: str) -> GalleryCard:
+    """What the gallery at an address says of itself, read now.
+
+    Raises:
+        MissingFile: nothing there.
+        BadGallery: it cannot be used.
+    """
+    if not is_server(address):
+        return read_card(Path(address))
+    store = store_class(address).open(address)
+    store.close()
+    return store.card
 
 
 def exists(address: Path | str) -> bool:

@@ -10,7 +10,7 @@ from dprnet.gallery import live
 from dprnet.gallery.address import name_of, shown
 from dprnet.gallery.engines import IndexConfig
 from dprnet.gallery.index import PhotoIndex
-from dprnet.gallery.opening import opened
+from dprnet.gallery.opening import card_at, opened
 from dprnet.gallery.searching import InMemory, Searched
 from dprnet.gallery.server_search import OnServer, on_server, searches
 from dprnet.gallery.store import TEXTS, VectorStore, store_class
@@ -72,10 +72,15 @@ class Served:
             return True
         if self._server is not None:
             return self._server.moved()
-        moved = self._index is not None and self._index.version != self.store.version
+        newest = self.store.version  # asked for in any case: a server that is out of reach is told of here
+        moved = self._index is not None and self._index.version != newest
         if moved:
             self.changed()
         return moved
+
+    def replaced(self) -> bool:
+        """Whether another gallery stands in this one's place; what a live name newly means is for :meth:`refresh`."""
+        return live.followed(self.address) == self.target and card_at(self.target).created != self.store.card.created
 
     def close(self) -> None:
         """Let go of files, connections and memory."""

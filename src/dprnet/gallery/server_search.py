@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from dprnet.core.errors import BadGallery
 from dprnet.core.records import FloatArray
+from dprnet.gallery import live
 from dprnet.gallery.address import shown
 from dprnet.gallery.columns import KNOWN, no_such_column
 from dprnet.gallery.conditions import columns_of
@@ -134,18 +136,27 @@ def on_server(address: str, store: VectorStore, config: IndexConfig) -> OnServer
     Raises:
         BadGallery: the store does not search, or not as the settings say.
     """
+    check_searches(address)
     module, _, name = _of(address).partition(".")
-    if not name:
-        sentence = (
-            "LanceDB keeps it, which answers no search: leave `kind` at auto (an index in this process's memory), "
-            "or keep the gallery in PostgreSQL or Milvus"
-        )
-        raise BadGallery(shown(address), sentence, reason="no_server_search")
     if config.photos != "best":
         sentence = f"a server compares photos: with `kind` store, `photos` must be best, got {config.photos}"
         raise BadGallery(shown(address), sentence, reason="no_server_search")
     kind: type[StoreSearch] = getattr(importlib.import_module(f"dprnet.gallery.{module}"), name)
     return OnServer(store, kind(store, config))
+
+
+def check_searches(address: Path | str) -> None:
+    """Raise where the store at an address answers no search, so that ``kind`` must not be ``store``.
+
+    Raises:
+        BadGallery: it is LanceDB.
+    """
+    if not searches(live.followed(address)):
+        sentence = (
+            "LanceDB keeps it, which answers no search: leave `kind` at auto (an index in this process's memory), "
+            "or keep the gallery in PostgreSQL or Milvus"
+        )
+        raise BadGallery(shown(str(address)), sentence, reason="no_server_search")
 
 
 def searches(address: str) -> bool:

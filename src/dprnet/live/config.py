@@ -8,6 +8,7 @@ from pydantic import Field, field_validator
 
 from dprnet.core.config import Settings
 from dprnet.decode import Every
+from dprnet.gallery import SearchKind
 
 
 class WatchConfig(Settings):
@@ -17,6 +18,7 @@ class WatchConfig(Settings):
     items: int = Field(5, ge=1, le=100)  # ours: as `dprnet search`
     fallback: Literal["best"] | None = None
     """``best``: also garments none of whose views passes the limits so far."""
+    kind: SearchKind = "auto"  # ours: as `dprnet search`
     settle_s: float = Field(2.0, ge=0)  # ours: a garment that improves at every frame is told of so often
 
     silence_s: float = Field(20.0, gt=0)  # ours: a connection without a picture for so long is given up

@@ -15,7 +15,7 @@ from dprnet.core.images import read_image
 from dprnet.core.records import Frame, Match
 from dprnet.detect import Detector
 from dprnet.embed.embedder import Embedder
-from dprnet.gallery import Gallery
+from dprnet.gallery import Gallery, IndexConfig
 from dprnet.live.config import WatchConfig
 from dprnet.live.connection import Back, Connection, Lost
 from dprnet.live.garments import Change, Garments, Place, View
@@ -62,7 +62,8 @@ class Watcher:
         self.embedder = Embedder.from_bundle(self.bundle, device=device, runtime=runtime)
         self.picking = parse_settings(dict(self.bundle.settings("picking")), PickConfig, f"{self.bundle.name}.picking")
         if isinstance(gallery, (str, Path)):
-            gallery = Gallery.open(gallery, embedder=self.embedder.identity)
+            searched = IndexConfig(kind=self.config.kind)
+            gallery = Gallery.open(gallery, embedder=self.embedder.identity, config=searched)
         self.gallery = gallery
 
     def watch(self, source: LiveSource | str) -> Watch:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal, Self
 
@@ -16,20 +16,19 @@ import numpy as np
 
 from dprnet.core.bundle import Bundle
 from dprnet.core.config import parse_settings
-from dprnet.core.errors import DprnetError
 from dprnet.core.graphs import Runtime
 from dprnet.core.lanes import Idle
 from dprnet.core.progress import SILENT, Progress, Stopwatch
-from dprnet.core.records import Detections, Embeddings, Matches, Picks, Report, Source
-from dprnet.decode import DecodeLimits, Every, open_video
+from dprnet.core.records import Detections, Embeddings, Matches, Picks, Report
+from dprnet.decode import DecodeLimits, Every
 from dprnet.decode.spool import Spool
 from dprnet.detect import Detector
 from dprnet.embed.embedder import Embedder
-from dprnet.gallery import Gallery, matching_of
+from dprnet.gallery import Gallery, IndexConfig, SearchKind, matching_of
 from dprnet.pick import PickConfig, pick
 from dprnet.pipeline.crops import Cutter, lost_views
-from dprnet.pipeline.gathering import Gathering
-from dprnet.pipeline.joining import in_order_of_a_report, none_read, side_by_side, unpicked
+from dprnet.pipeline.joining import in_order_of_a_report, side_by_side, unpicked
+from dprnet.pipeline.looking import Looking, Seen
 from dprnet.pipeline.matching import check_filter, matched
 from dprnet.report import Pictures, read_photos
 
@@ -41,16 +40,6 @@ ITEMS = 5  # ours: what fits beside a garment on a page; recall is reported up t
 LOST_PER_GARMENT = 6  # ours
 
 
-@dataclass(frozen=True, slots=True)
-class _Seen:
-    """One video after detection."""
-
-    source: Source
-    file: Path
-    """Where it can be read again: a pipe's copy."""
-    detections: Detections
-
-
 class VideoToShop:
     """Finds the clothes worn in videos in a shop's catalogue; loads its networks once, then works per call."""
 
@@ -59,6 +48,7 @@ class VideoToShop:
         bundle: Bundle,
         *,
         gallery: Gallery | Path | str | None = None,
+        kind: SearchKind = "auto",
         device: str = "cpu",
         runtime: Runtime | str = "auto",
         limits: DecodeLimits | None = None,
@@ -69,7 +59,7 @@ class VideoToShop:
         self.picking = parse_settings(dict(bundle.settings("picking")), PickConfig, f"{bundle.name}.picking")
         self.matching = matching_of(bundle)
         self.limits = limits or DecodeLimits()
-        self.gallery = self._opened(gallery)
+        self.gallery = self._opened(gallery, kind)
 
     @classmethod
     def from_pretrained(
@@ -77,6 +67,7 @@ class VideoToShop:
         bundle: str | Path | Bundle = "tiny",
         *,
         gallery: Gallery | Path | str | None = None,
+        kind: SearchKind = "auto",
         device: str = "cpu",
         runtime: Runtime | str = "auto",
         limits: DecodeLimits | None = None,
@@ -84,21 +75,23 @@ class VideoToShop:
         """Load a bundle and, if one is named, a gallery that was made with it.
 
         Args:
+            kind: what searches a gallery that is given by its address: an index in memory, or (``store``) the server
+                that keeps it.
             runtime: what runs the networks: ``torch``, ``openvino``, or ``auto`` (OpenVINO on a CPU where it is
                 installed).
 
         Raises:
             MissingFile: no such bundle or gallery.
             BadBundle: damaged, or newer than this version reads.
-            BadGallery: built by another embedder.
+            BadGallery: built by another embedder, or its store does not search.
         """
         loaded = bundle if isinstance(bundle, Bundle) else Bundle.from_pretrained(bundle)
-        return cls(loaded, gallery=gallery, device=device, runtime=runtime, limits=limits)
+        return cls(loaded, gallery=gallery, kind=kind, device=device, runtime=runtime, limits=limits)
 
-    def in_gallery(self, gallery: Gallery | Path | str) -> Self:
+    def in_gallery(self, gallery: Gallery | Path | str, *, kind: SearchKind = "auto") -> Self:
         """The same networks, searching in another gallery."""
         other = copy.copy(self)
-        other.gallery = self._opened(gallery)
+        other.gallery = self._opened(gallery, kind)
         return other
 
     def search(
@@ -111,6 +104,7 @@ class VideoToShop:
         fallback: Fallback | None = None,
         items: int = ITEMS,
         where: str = "",
+        clip: bool = False,
         progress: Progress = SILENT,
     ) -> Report:
         """Search one or several videos.
@@ -122,6 +116,7 @@ class VideoToShop:
             fallback: ``"best"`` also matches garments none of whose views passes the limits.
             items: how many catalogue items a garment gets at most.
             where: only catalogue items that pass this filter (see :mod:`dprnet.gallery.filters`).
+            clip: of a video over a limit, search the part before it; also where the limits themselves say so.
 
         Returns:
             One report. A video that could not be read is a source of status ``failed`` with the reason as its note.
@@ -138,6 +133,7 @@ class VideoToShop:
             fallback=fallback,
             items=items,
             where=where,
+            clip=clip,
             progress=progress,
             lost=0,
         )[0]
@@ -152,17 +148,19 @@ class VideoToShop:
         fallback: Fallback | None = None,
         items: int = ITEMS,
         where: str = "",
+        clip: bool = False,
         progress: Progress = SILENT,
         lost: int = LOST_PER_GARMENT,
     ) -> tuple[Report, Pictures]:
         """:meth:`search`, and the pictures that a page shows: up to ``lost`` views a garment that were not picked."""
         paths = [Path(video) for video in ([videos] if isinstance(videos, (str, Path)) else videos)]
         step = Every.parse(every)
+        limits = self.limits.model_copy(update={"clip": True}) if clip else self.limits
         check_filter(self.gallery, where)
         watch = Stopwatch()
 
-        with Spool(self.limits) as spool:
-            seen = self._detect(paths, step, spool, watch, progress)
+        with Spool(limits) as spool:
+            seen = Looking(self.detector, step, limits, watch, progress).at(paths, spool)
             sources = [one.source for one in seen]
             with watch("pick"):
                 picks = self._pick(seen, as_one, until)
@@ -172,7 +170,7 @@ class VideoToShop:
                 idle = Idle()
                 with watch("embed"):
                     files = [one.file for one in seen]
-                    cutter = Cutter(files, picks, wanted, lost_views(picks, lost), self.limits, progress)
+                    cutter = Cutter(files, picks, wanted, lost_views(picks, lost), limits, progress)
                     vectors = self.embedder.views(cutter.crops(), idle=idle)
                     embeddings = Embeddings(vectors, tuple(str(garment) for garment in cutter.order))
                 watch.of_these(idle.seconds, "crop", within="embed")
@@ -199,6 +197,8 @@ class VideoToShop:
                 "fallback": fallback,
                 "items": items,
                 "where": where,
+                "clip": limits.clip,
+                "kind": gallery.kind if gallery is not None else None,
                 "picking": self.picking.model_dump(mode="json"),
                 "runtime": self.detector.runtime.name,
             },
@@ -206,45 +206,14 @@ class VideoToShop:
         )
         return report, pictures
 
-    def _opened(self, gallery: Gallery | Path | str | None) -> Gallery | None:
+    def _opened(self, gallery: Gallery | Path | str | None, kind: SearchKind) -> Gallery | None:
         if isinstance(gallery, (str, Path)):
-            return Gallery.open(gallery, embedder=self.embedder.identity)
+            return Gallery.open(gallery, embedder=self.embedder.identity, config=IndexConfig(kind=kind))
         if gallery is not None and gallery.embedder != self.embedder.identity:
             return Gallery.open(gallery.address, embedder=self.embedder.identity)  # refuses, saying what to do
         return gallery
 
-    def _detect(
-        self, paths: list[Path], every: Every, spool: Spool, watch: Stopwatch, progress: Progress
-    ) -> list[_Seen]:
-        """Each video in turn; one that cannot be read does not stop the others."""
-        seen: list[_Seen] = []
-        errors: list[DprnetError] = []
-        for number, path in enumerate(paths):
-            try:
-                seen.append(self._look(path, spool(path), number, every, watch, progress))
-            except DprnetError as error:
-                errors.append(error)
-                seen.append(_Seen(Source(str(path), "", 0, 0, 0.0, "failed", str(error)), path, Detections.empty()))
-        if errors and len(errors) == len(paths):
-            raise none_read(errors)
-        return seen
-
-    def _look(self, path: Path, file: Path, number: int, every: Every, watch: Stopwatch, progress: Progress) -> _Seen:
-        found = Gathering()
-        idle = Idle()
-        with watch("decode"):  # its process starts
-            opened = open_video(file, every, limits=self.limits, short_side=self.detector.short_side, source=number)
-        with opened as video:
-            with watch("detect"):
-                for detections in progress.track(self.detector(video, idle=idle), f"Looking at {path.name}"):
-                    found.add(detections)
-                whole = found.whole()
-            watch.of_these(idle.seconds, "decode", within="detect")
-            with watch("decode"):  # the file is read once more, for its hash
-                record = video.record()
-            return _Seen(replace(record, path=str(path)), file, whole)
-
-    def _pick(self, seen: list[_Seen], as_one: bool, until: Until | None) -> Picks:
+    def _pick(self, seen: list[Seen], as_one: bool, until: Until | None) -> Picks:
         if until == "detect":
             return unpicked(Detections.concatenate([one.detections for one in seen]))
         if as_one:

@@ -17,7 +17,7 @@ from fastapi.responses import StreamingResponse
 from starlette.concurrency import run_in_threadpool
 
 from dprnet.core.errors import MissingFile
-from dprnet.decode import Every
+from dprnet.decode import DecodeLimits, Every
 from dprnet.service import uploads
 from dprnet.service.database import DatabaseGone
 from dprnet.service.jobs import Job, KeyUsed, QueueFull
@@ -45,6 +45,9 @@ GalleryQuery = Annotated[
 EveryQuery = Annotated[str, Query(max_length=20, description="How often a frame is looked at: 0.5s, or 15f (frames).")]
 ItemsQuery = Annotated[int, Query(ge=1, le=100, description="Items a garment gets at most.")]
 FallbackQuery = Annotated[Literal["best"] | None, Query(description="best: also match garments without a good view.")]
+ClipQuery = Annotated[
+    bool, Query(description="Of a video over a limit of length, search the part before it; it counts as partial.")
+]
 WebhookQuery = Annotated[
     str | None, Query(max_length=2000, description="An address to be told of the end by a signed POST; see the docs.")
 ]
@@ -82,6 +85,7 @@ async def send(
     every: EveryQuery = "0.5s",
     items: ItemsQuery = 5,
     fallback: FallbackQuery = None,
+    clip: ClipQuery = False,
     sample: SampleQuery = None,
     webhook: WebhookQuery = None,
     idempotency_key: Annotated[str | None, Header(max_length=200)] = None,
@@ -92,6 +96,8 @@ async def send(
         await run_in_threadpool(check_address, config, webhook)
     where = await run_in_threadpool(_gallery, service, gallery)
     wanted = {"every": str(Every.parse(every)), "items": items, "fallback": fallback, "gallery": where}
+    wanted |= {"clip": True} if clip else {}  # so that a key of before there was this still stands for its job
+    limits = config.limits.model_copy(update={"clip": clip})
     if await run_in_threadpool(service.jobs.waiting) >= config.max_queue:
         raise _full(config.max_queue)
     if service.uploads >= config.max_uploads:
@@ -101,7 +107,7 @@ async def send(
     service.uploads += 1
     try:
         uploads.room_for(folder, int(request.headers.get("content-length", 0)))
-        sha256, called = await _take(request, service, folder / VIDEO, sample, name)
+        sha256, called = await _take(request, service, folder / VIDEO, limits, sample, name)
         add = partial(
             service.jobs.add,
             job_id,
@@ -195,10 +201,12 @@ def _gallery(service: Service, name: str | None) -> str | None:
     return names[0] if names else None
 
 
-async def _take(request: Request, service: Service, path: File, sample: str | None, name: str) -> tuple[str, str]:
+async def _take(
+    request: Request, service: Service, path: File, limits: DecodeLimits, sample: str | None, name: str
+) -> tuple[str, str]:
     """The video of a request in its place: its hash and what it is called."""
     if sample is None:
-        return await uploads.receive(request.stream(), path, service.config.limits, name), name
+        return await uploads.receive(request.stream(), path, limits, name), name
     if sample not in service.samples:
         raise MissingFile(f"sample {sample[:80]}", f"there is none of this name; {len(service.samples)} are offered")
 
@@ -207,7 +215,7 @@ async def _take(request: Request, service: Service, path: File, sample: str | No
             while chunk := await run_in_threadpool(file.read, 1 << 20):
                 yield chunk
 
-    return await uploads.receive(chunks(), path, service.config.limits, sample), sample
+    return await uploads.receive(chunks(), path, limits, sample), sample
 
 
 async def _events(service: Service, job_id: str) -> AsyncIterator[str]:

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import difflib
 import ipaddress
-import os
 import re
-from collections.abc import Iterable
 from pathlib import Path
-from typing import TypeVar
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
 from dprnet.core.config import Settings
-from dprnet.core.errors import BadRecipe, MissingFile
+from dprnet.core.errors import BadRecipe
 from dprnet.decode import DecodeLimits
+from dprnet.gallery import CARD, IndexConfig, SearchKind
 from dprnet.service.signing import signature
 
 NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
 MIN_KEY_CHARS = 16
-T = TypeVar("T")
 
 
 class ServiceConfig(Settings):
@@ -36,6 +32,8 @@ class ServiceConfig(Settings):
     """``postgresql://...[#SCHEMA]``: a table of jobs that several services share, as they share the folder."""
     galleries: dict[str, Path | str] = Field(default_factory=dict)
     """By the name under which they are offered; those in ``folder/galleries`` are found by themselves."""
+    kinds: dict[str, SearchKind] = Field(default_factory=dict)
+    """What searches a gallery, by its name; an index in memory where nothing is said."""
     samples: Path | None = None
     """A folder of videos that the page offers to try."""
     sources: dict[str, str] = Field(default_factory=dict, repr=False)
@@ -75,6 +73,13 @@ class ServiceConfig(Settings):
             if not re.fullmatch(NAME, name):
                 raise ValueError(f"gallery name {name!r}: letters, digits, '.', '-', '_' only, at most 64")
         return value
+
+    @model_validator(mode="after")
+    def _known(self) -> ServiceConfig:
+        for name in set(self.kinds) - set(self.galleries):
+            known = ", ".join(self.galleries) or "none"
+            raise ValueError(f"kind of gallery {name!r}: no gallery of this name was given; there are: {known}")
+        return self
 
     @model_validator(mode="after")
     def _locked(self) -> ServiceConfig:
@@ -121,8 +126,6 @@ class ServiceConfig(Settings):
 
     def gallery_paths(self) -> dict[str, Path | str]:
         """Where each gallery is: those that were named, and those made through the service."""
-        from dprnet.gallery import CARD
-
         own = self.folder / "galleries"
         found: dict[str, Path | str] = {}
         for path in own.glob(f"*/{CARD}"):
@@ -130,16 +133,13 @@ class ServiceConfig(Settings):
                 found[path.parent.name] = path.parent
         return dict(sorted((found | self.galleries).items()))
 
+    def index(self, gallery: str) -> IndexConfig:
+        """How a gallery is searched."""
+        return IndexConfig(kind=self.kinds.get(gallery, "auto"))
+
     def job_folder(self, job_id: str) -> Path:
         """Where the media and results of a job are."""
         return self.folder / "jobs" / job_id
-
-
-LIMITS = tuple(
-    name
-    for name in ServiceConfig.model_fields
-    if name.startswith("max_") or name in {"lease_s", "attempts", "silence_s"}
-)
 
 
 def is_loopback(host: str) -> bool:
@@ -154,74 +154,3 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
-
-
-def named_galleries(given: Iterable[str]) -> dict[str, Path | str]:
-    """Galleries by name, from ``NAME=PATH`` or ``PATH`` (called as its folder); a server's always with its name.
-
-    >>> named_galleries(["shop=g/one", "g/two"])
-    {'shop': PosixPath('g/one'), 'two': PosixPath('g/two')}
-    >>> named_galleries(["shop=postgresql://db/clothes#spring"])
-    {'shop': 'postgresql://db/clothes#spring'}
-    """
-    found: dict[str, Path | str] = {}
-    for text in given:
-        name, mark, path = text.partition("=")
-        if "://" in name or (not mark and "://" in text):
-            raise BadRecipe("--gallery", "a gallery on a server needs a name here: NAME=ADDRESS")
-        folder = path if "://" in path else Path(path if mark else text)
-        name = name if mark else Path(folder).resolve().name
-        if name in found:
-            raise BadRecipe(f"gallery {name}", "is named twice; give each a name of its own: NAME=PATH")
-        found[name] = folder
-    return found
-
-
-def named_sources(given: Iterable[str]) -> dict[str, str]:
-    """Streams by name, from ``NAME=ADDRESS``.
-
-    >>> named_sources(["door=rtsp://camera.example/1?a=b"])
-    {'door': 'rtsp://camera.example/1?a=b'}
-    """
-    found: dict[str, str] = {}
-    for text in given:
-        name, mark, address = text.partition("=")
-        if not mark or not address or name in found:
-            raise BadRecipe("--source", "each needs a name of its own: NAME=ADDRESS")
-        found[name] = address
-    return found
-
-
-def named_limits(given: Iterable[str]) -> dict[str, float]:
-    """Limits by name, from ``NAME=NUMBER``: a setting of :class:`ServiceConfig` that is a number.
-
-    >>> named_limits(["max_queue=200", "max_duration_s=90.5"])
-    {'max_queue': 200, 'max_duration_s': 90.5}
-    """
-    found: dict[str, float] = {}
-    for text in given:
-        name, _, number = text.partition("=")
-        if name not in LIMITS:
-            near = difflib.get_close_matches(name, LIMITS, 1)
-            hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(LIMITS)}"
-            raise BadRecipe(f"--limit {name[:40]}", f"there is no such limit; {hint}")
-        try:
-            value = float(number)
-        except ValueError:
-            raise BadRecipe(f"--limit {name}", f"{number[:40]!r} is no number; write {name}=NUMBER") from None
-        found[name] = int(value) if value.is_integer() else value
-    return found
-
-
-def read_key(path: Path | None, variable: str = "DPRNET_API_KEY") -> str | None:
-    """A key of a file, or of the environment, or None.
-
-    Raises:
-        MissingFile: the file cannot be read.
-    """
-    if path is None:
-        return os.environ.get(variable) or None
-    try:
-        return path.read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise MissingFile(path, f"the key cannot be read ({type(error).__name__})") from None

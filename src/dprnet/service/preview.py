@@ -33,7 +33,8 @@ class Previews:
     """Makes them, one at a time."""
 
     def __init__(self, limits: DecodeLimits) -> None:
-        self._limits = limits.model_copy(update={"max_wall_s": min(limits.max_wall_s, WALL_S)})
+        less = {"max_wall_s": min(limits.max_wall_s, WALL_S), "clip": True}  # the beginning is all that it shows
+        self._limits = limits.model_copy(update=less)
         self._one = asyncio.Semaphore(1)
         self._asked: dict[Path, asyncio.Task[None]] = {}
 

@@ -69,6 +69,8 @@ class JobOut(BaseModel):
     name: str
     gallery: str | None
     every: str
+    clip: bool
+    """Of a video over a limit, the part before it is searched."""
     created: datetime.datetime
     expires: datetime.datetime
     """When it and all its media are deleted."""
@@ -217,6 +219,7 @@ def job_out(job: Job, ahead: int = 0) -> JobOut:
         name=job.name,
         gallery=job.request["gallery"],
         every=job.request["every"],
+        clip=job.request.get("clip", False),
         created=_time(job.created_s),
         expires=_time(job.expires_s),
         attempts=job.attempts,

@@ -66,7 +66,7 @@ class Shelves:
         with self._lock:
             if name not in self._open:
                 try:
-                    self._open[name] = Gallery.open(path, embedder=self._embedder)
+                    self._open[name] = Gallery.open(path, embedder=self._embedder, config=self._config.index(name))
                 except DprnetError as error:
                     raise type(error)(f"gallery {name}", error.sentence, reason=error.reason) from None
             found = self._open[name]

@@ -80,7 +80,7 @@ class LiveStream:
                 "device": self._config.device,
                 "threads": self._config.threads,
                 "gallery": str(paths[gallery]) if gallery else None,
-                "settings": {"every": every},
+                "settings": {"every": every, "kind": self._config.kinds.get(gallery or "", "auto")},
                 "out": str(self.folder),
             }
             self._change("starting", "")

@@ -18,6 +18,7 @@ from fastapi import Depends, Request
 from dprnet.core.bundle import Bundle
 from dprnet.core.errors import BadRecipe
 from dprnet.decode.container import check_file
+from dprnet.gallery import check_searches
 from dprnet.service.config import ServiceConfig
 from dprnet.service.database import DatabaseGone
 from dprnet.service.jobs import Jobs
@@ -41,6 +42,8 @@ class Service:
 
     def __init__(self, config: ServiceConfig) -> None:
         config.refuse_open_door()
+        for name in (name for name, kind in config.kinds.items() if kind == "store"):
+            check_searches(config.galleries[name])
         self.config = config
         config.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._lock = None if config.database else _alone(config.folder)

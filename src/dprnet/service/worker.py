@@ -17,11 +17,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
-from dprnet.core.errors import DprnetError, MissingFile
+from dprnet.core.errors import DprnetError
 from dprnet.pipeline import VideoToShop
 from dprnet.service.config import ServiceConfig
 from dprnet.service.database import DatabaseGone
 from dprnet.service.jobs import Jobs, Lease
+from dprnet.service.kept import KeptGallery
 from dprnet.service.live import Given, Live, watched
 from dprnet.service.results import PICTURES, write_result
 
@@ -45,6 +46,7 @@ class Worker:
         self.jobs = Jobs(config.table)
         self.shop = VideoToShop.from_pretrained(config.bundle, device=config.device, limits=config.limits)
         self._detector = self.shop.detector
+        self._gallery = KeptGallery(config, self.shop.embedder.identity)
 
     def run_one(self) -> bool:
         """Do the next job; False where there was none."""
@@ -77,16 +79,14 @@ class Worker:
         request = job.request
         shop = copy.copy(self.shop)
         if request["gallery"]:
-            paths = self.config.gallery_paths()
-            if request["gallery"] not in paths:
-                raise MissingFile(f"gallery {request['gallery']}", "is no longer there; send the video again")
-            shop = shop.in_gallery(paths[request["gallery"]])
+            shop = shop.in_gallery(self._gallery(request["gallery"]))
         shop.detector = watched(self._detector, live)
         report, pictures = shop.search_shown(
             folder / VIDEO,
             every=request["every"],
             items=request["items"],
             fallback=request["fallback"],
+            clip=request.get("clip", False),
             progress=live,
         )
         result = f"{RESULT}{lease.word[:12]}"
