@@ -24,8 +24,10 @@ from dprnet.core.images import (
     letterbox,
     looks_readable,
     read_image,
+    read_picture,
     resize,
     shrink,
+    unboxed,
 )
 
 
@@ -464,3 +466,17 @@ def test_jpeg_round_trip() -> None:
     read = read_image(jpeg_bytes(np.asarray(corners()), quality=95))
     assert read.format == "JPEG"
     assert_upright(read.image)
+
+
+def test_a_picture_is_made_small_as_its_pixels_are(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (301, 450, 3), dtype=np.uint8)
+    path = tmp_path / "turned.jpg"
+    Pil.fromarray(noise).save(path, exif=b"Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0")
+    picture, read = read_picture(path), read_image(path)
+    assert picture.size == (301, 450)
+    assert np.array_equal(picture.pixels, read.image)
+    assert np.array_equal(letterbox(picture, 96), letterbox(read.image, 96))
+    assert np.array_equal(shrink(picture, 77), shrink(read.image, 77))
+    square = letterbox(picture, 96)
+    assert unboxed(square, *picture.size).shape == shrink(read.image, 96).shape
+    assert np.array_equal(unboxed(square, *picture.size), shrink(read.image, 96))

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import io
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,8 +19,36 @@ from PIL import UnidentifiedImageError
 
 from dprnet.core.config import Settings
 from dprnet.core.errors import BadImage, MissingFile
-from dprnet.core.modes import WHITE, as_array, avif_pixels, foreign_format, to_rgb, turn_upright
-from dprnet.core.records import FloatArray, Image
+from dprnet.core.modes import avif_pixels, foreign_format, to_rgb, turn_upright
+from dprnet.core.pictures import (
+    Picture,
+    cut_out,
+    jpeg_bytes,
+    letterbox,
+    resize,
+    resize_bilinear,
+    shrink,
+    unboxed,
+)
+from dprnet.core.records import Image
+
+__all__ = [
+    "FORMATS",
+    "ImageLimits",
+    "Picture",
+    "ReadImage",
+    "cut_out",
+    "file_bytes",
+    "jpeg_bytes",
+    "letterbox",
+    "looks_readable",
+    "read_image",
+    "read_picture",
+    "resize",
+    "resize_bilinear",
+    "shrink",
+    "unboxed",
+]
 
 FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "GIF", "BMP", "TIFF")
 
@@ -70,30 +99,49 @@ def read_image(
         BadImage: with ``reason`` ``format`` (not one of FORMATS), ``empty``, ``damaged`` (broken or cut short),
             ``limit:bytes``, ``limit:pixels`` or ``limit:scans``.
     """
+    picture = read_picture(source, short_side=short_side, limits=limits, name=name)
+    with _told(_thing(source, name), limits or ImageLimits()):
+        return ReadImage(picture.pixels, picture.format, picture.animated, picture.scale)
+
+
+def read_picture(
+    source: Path | str | bytes,
+    *,
+    short_side: int | None = None,
+    limits: ImageLimits | None = None,
+    name: str | None = None,
+) -> Picture:
+    """As :func:`read_image`, the pixels still where Pillow has them: for a photo that is only wanted small."""
     limits = limits or ImageLimits()
-    thing = name or ("image" if isinstance(source, bytes) else str(source))
-    data = _bytes_within(source, thing, limits.max_bytes)
+    thing = _thing(source, name)
+    data = source if isinstance(source, bytes) else file_bytes(source, limits, name)
+    if not data:
+        raise BadImage(thing, "the file is empty", reason="empty")
+    if len(data) > limits.max_bytes:
+        raise BadImage(thing, f"larger than {limits.max_bytes} bytes", reason="limit:bytes")
     if (claimed := avif_pixels(data)) > limits.max_pixels:
         raise BadImage(thing, f"{claimed} pixels, at most {limits.max_pixels} are read", reason="limit:pixels")
     # Pillow warns of bombs, of odd EXIF, of palettes; each either is an error below or does no harm.
     warnings.filterwarnings("ignore", module=r"PIL\.")
+    with _told(thing, limits, data), Pil.open(io.BytesIO(data), formats=FORMATS) as opened:
+        return _read(opened, data, thing, short_side, limits)
+
+
+def file_bytes(path: Path | str, limits: ImageLimits | None = None, name: str | None = None) -> bytes:
+    """The bytes of a photo's file; of one that is too large no more than tells so.
+
+    Raises:
+        MissingFile: no such file, or it cannot be opened.
+    """
+    limits, thing = limits or ImageLimits(), _thing(path, name)
     try:
-        with Pil.open(io.BytesIO(data), formats=FORMATS) as opened:
-            return _read(opened, data, thing, short_side, limits)
-    except BadImage:
-        raise
-    except UnidentifiedImageError:
-        other = foreign_format(data)
-        broken = "damaged" if looks_readable(data[:32]) else "no image"
-        sentence = f"{other or broken}; accepted are JPEG, PNG, WebP, AVIF, GIF, BMP and TIFF"
-        raise BadImage(thing, sentence, reason="format" if other else "damaged") from None
-    except Pil.DecompressionBombError:
-        raise BadImage(thing, f"more than {limits.max_pixels} pixels", reason="limit:pixels") from None
-    except MemoryError:
-        raise BadImage(thing, "needs more memory than there is", reason="limit:pixels") from None
-    except Exception as error:  # Pillow raises nearly every type there is on broken files
-        detail = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-        raise BadImage(thing, f"damaged or cut short ({detail})", reason="damaged") from None
+        path = Path(path)
+        if not path.is_file():  # also a pipe, which would block for ever
+            raise MissingFile(thing, "is a folder or device, not a file" if path.exists() else "no such file")
+        with path.open("rb") as file:
+            return file.read(limits.max_bytes + 1)
+    except (OSError, ValueError) as error:  # ValueError: a path with a null byte
+        raise MissingFile(thing, f"cannot be opened ({error})") from None
 
 
 def looks_readable(head: bytes) -> bool:
@@ -120,96 +168,32 @@ def looks_readable(head: bytes) -> bool:
     )
 
 
-def cut_out(image: Image, box_xyxy: Sequence[float] | FloatArray, margin: float = 0.0) -> Image:
-    """The pixels of a box, clipped to the image; a copy, never empty (a box outside gives the nearest pixel).
-
-    Args:
-        image: (H, W, 3).
-        box_xyxy: corners in pixels of ``image``; cut pixels reach from floor(x1) to ceil(x2).
-        margin: added on each side, as a fraction of the box's width and height.
-
-    >>> cut_out(np.zeros((10, 20, 3), np.uint8), (2, 1, 6, 5)).shape
-    (4, 4, 3)
-    >>> cut_out(np.zeros((10, 20, 3), np.uint8), (2, 1, 6, 5), margin=0.5).shape
-    (7, 8, 3)
-    """
-    x1, y1, x2, y2 = (float(value) for value in box_xyxy)
-    if not np.isfinite([x1, y1, x2, y2]).all():
-        raise ValueError(f"box_xyxy must be finite, got {(x1, y1, x2, y2)}")
-    height, width = image.shape[:2]
-    dx, dy = margin * max(x2 - x1, 0.0), margin * max(y2 - y1, 0.0)
-    left, right = _span(x1 - dx, x2 + dx, width)
-    top, bottom = _span(y1 - dy, y2 + dy, height)
-    return image[top:bottom, left:right].copy()
+def _thing(source: Path | str | bytes, name: str | None) -> str:
+    return name or ("image" if isinstance(source, bytes) else str(source))
 
 
-def resize(image: Image, width: int, height: int) -> Image:
-    """The image at another size, (H, W, 3) -> (height, width, 3); bicubic, and each pixel counts when shrinking."""
-    if image.shape[:2] == (height, width):
-        return image
-    made = Pil.fromarray(image).resize((width, height), Pil.Resampling.BICUBIC, reducing_gap=2.0)
-    return as_array(made)
+@contextmanager
+def _told(thing: str, limits: ImageLimits, data: bytes = b"") -> Iterator[None]:
+    """Whatever Pillow raises as one of our errors."""
+    try:
+        yield
+    except BadImage:
+        raise
+    except UnidentifiedImageError:
+        other = foreign_format(data)
+        broken = "damaged" if looks_readable(data[:32]) else "no image"
+        sentence = f"{other or broken}; accepted are JPEG, PNG, WebP, AVIF, GIF, BMP and TIFF"
+        raise BadImage(thing, sentence, reason="format" if other else "damaged") from None
+    except Pil.DecompressionBombError:
+        raise BadImage(thing, f"more than {limits.max_pixels} pixels", reason="limit:pixels") from None
+    except MemoryError:
+        raise BadImage(thing, "needs more memory than there is", reason="limit:pixels") from None
+    except Exception as error:  # Pillow raises nearly every type there is on broken files
+        detail = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+        raise BadImage(thing, f"damaged or cut short ({detail})", reason="damaged") from None
 
 
-def resize_bilinear(image: Image, width: int, height: int) -> Image:
-    """As :func:`resize`, with the filter of torch's ``interpolate(mode="bilinear", antialias=True)``."""
-    if image.shape[:2] == (height, width):
-        return image
-    return as_array(Pil.fromarray(image).resize((width, height), Pil.Resampling.BILINEAR))
-
-
-def shrink(image: Image, long_side: int) -> Image:
-    """The image with its longer side at most ``long_side`` pixels; never enlarged.
-
-    >>> shrink(np.zeros((100, 400, 3), np.uint8), 160).shape
-    (40, 160, 3)
-    """
-    height, width = image.shape[:2]
-    factor = long_side / max(height, width)
-    return image if factor >= 1 else resize(image, *_scaled(width, height, factor))
-
-
-def letterbox(image: Image, size: int, fill: int = WHITE) -> Image:
-    """The whole image centred in a square, aspect ratio kept, (H, W, 3) -> (size, size, 3).
-
-    >>> letterbox(np.zeros((2, 4, 3), np.uint8), 4)[:, 0, 0]
-    array([255,   0,   0, 255], dtype=uint8)
-    """
-    height, width = image.shape[:2]
-    inner = resize(image, *_scaled(width, height, size / max(height, width)))
-    square = np.full((size, size, 3), fill, np.uint8)
-    top, left = (size - inner.shape[0]) // 2, (size - inner.shape[1]) // 2
-    square[top : top + inner.shape[0], left : left + inner.shape[1]] = inner
-    return square
-
-
-def jpeg_bytes(image: Image, quality: int = 85) -> bytes:
-    """The image as a JPEG file, (H, W, 3) -> bytes."""
-    buffer = io.BytesIO()
-    Pil.fromarray(image).save(buffer, "JPEG", quality=quality)
-    return buffer.getvalue()
-
-
-def _bytes_within(source: Path | str | bytes, thing: str, limit: int) -> bytes:
-    if isinstance(source, bytes):
-        data = source
-    else:
-        try:
-            path = Path(source)
-            if not path.is_file():  # also a pipe, which would block for ever
-                raise MissingFile(thing, "is a folder or device, not a file" if path.exists() else "no such file")
-            with path.open("rb") as file:
-                data = file.read(limit + 1)
-        except (OSError, ValueError) as error:  # ValueError: a path with a null byte
-            raise MissingFile(thing, f"cannot be opened ({error})") from None
-    if len(data) > limit:
-        raise BadImage(thing, f"larger than {limit} bytes", reason="limit:bytes")
-    if not data:
-        raise BadImage(thing, "the file is empty", reason="empty")
-    return data
-
-
-def _read(opened: Pil.Image, data: bytes, thing: str, short_side: int | None, limits: ImageLimits) -> ReadImage:
+def _read(opened: Pil.Image, data: bytes, thing: str, short_side: int | None, limits: ImageLimits) -> Picture:
     width, height = opened.size
     if width < 1 or height < 1:
         raise BadImage(thing, "the image has no pixels", reason="empty")
@@ -228,14 +212,5 @@ def _read(opened: Pil.Image, data: bytes, thing: str, short_side: int | None, li
     image = to_rgb(opened)
     if short_side is not None and (step := min(image.size) // max(short_side, 1)) > 1:
         image = image.reduce(step)
-    pixels = as_array(image if turn is None else image.transpose(turn))
-    return ReadImage(pixels, kind, animated, max(pixels.shape[:2]) / max(width, height))
-
-
-def _span(low: float, high: float, size: int) -> tuple[int, int]:
-    start = int(min(max(np.floor(low), 0), size - 1))
-    return start, int(min(max(np.ceil(high), start + 1), size))
-
-
-def _scaled(width: int, height: int, factor: float) -> tuple[int, int]:
-    return max(1, round(width * factor)), max(1, round(height * factor))
+    upright = image if turn is None else image.transpose(turn)
+    return Picture(upright, kind, animated, max(upright.size) / max(width, height))

@@ -7,7 +7,7 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from dprnet.core.config import Settings
-from dprnet.core.images import letterbox, resize
+from dprnet.core.images import Picture, letterbox, resize
 from dprnet.core.records import Image
 
 BatchNorm = Literal["folded", "frozen", "live"]
@@ -59,8 +59,11 @@ class EmbedderConfig(Settings):
         return 1 - kept - shades, kept, shades
 
 
-def prepare(image: Image, config: EmbedderConfig) -> Image:
-    """One upright RGB image (H, W, 3) uint8 as the network wants it: (S, S, 3) uint8. The same in training."""
+def prepare(image: Image | Picture, config: EmbedderConfig) -> Image:
+    """One upright RGB image (H, W, 3) uint8 as the network wants it: (S, S, 3) uint8. The same in training.
+
+    What is prepared already comes back as it is.
+    """
     if config.fit == "letterbox":
         return letterbox(image, config.image_size, config.fill)
     return resize(image, config.image_size, config.image_size)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -146,6 +146,13 @@ class Embedder:
     def stream(self, images: Iterable[Image], *, idle: Idle | None = None) -> Iterator[FloatArray]:
         """As ``__call__``, but the vectors of each batch as they are made: (B, D)."""
         yield from in_order(self._vectors, self._batches(images), self.runtime.lanes, idle=idle)
+
+    def one_batch(self, images: Sequence[Image]) -> FloatArray:
+        """As ``__call__``, of at most some ``batch`` images and in the calling thread.
+
+        For who brings the threads: as many as ``runtime.lanes`` may call at once.
+        """
+        return self._vectors((0, list(images))) if images else np.zeros((0, self.size), np.float32)
 
     def _batches(self, images: Iterable[Image]) -> Iterator[tuple[int, list[Image]]]:
         """Some images, and how many came before them."""
