@@ -34,7 +34,7 @@ from dprnet.core.images import read_image
 from dprnet.core.records import FloatArray
 from dprnet.embed.embedder import Embedder
 from dprnet.gallery import Gallery, IndexConfig, Item
-from dprnet.pipeline.indexing import PHOTO_SIDE
+from dprnet.pipeline.photos import PHOTO_SIDE
 
 BATCH = 20_000  # items a commit
 CENTRES = 32

@@ -21,7 +21,7 @@ from dprnet.core.records import FloatArray, Image, IntArray
 from dprnet.evaluate.kept import digest_of, keyed_folder, load_arrays, save_arrays
 from dprnet.evaluate.views import Embeds
 from dprnet.gallery import Item, read_catalogue
-from dprnet.pipeline.indexing import PHOTO_SIDE
+from dprnet.pipeline.photos import PHOTO_SIDE
 
 log = logging.getLogger(__name__)
 

@@ -1,4 +1,4 @@
-"""A catalogue becomes a gallery: read photos, embed them, store them; a chunk of items at a time.
+"""A catalogue becomes a gallery: what is new in it is read and embedded, and stored a chunk of items at a time.
 
 What is in the gallery already is known by its content, so that a catalogue indexed again costs only what changed in
 it, and one whose indexing was stopped goes on where it was.
@@ -7,7 +7,9 @@ it, and one whose indexing was stopped goes on where it was.
 from __future__ import annotations
 
 import csv
+import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -17,20 +19,18 @@ import numpy as np
 from dprnet.core.bundle import Bundle
 from dprnet.core.errors import BadCatalogue, BadGallery
 from dprnet.core.fetching import FetchLimits
-from dprnet.core.images import jpeg_bytes, shrink
 from dprnet.core.progress import SILENT, Progress
-from dprnet.core.records import FloatArray, Image
 from dprnet.detect import Detector
 from dprnet.embed.embedder import Embedder
 from dprnet.gallery import Catalogue, Gallery, Item, Problem, is_server, shown
 from dprnet.gallery.remote import read_anywhere
 from dprnet.gallery.rows import metadata_json
-from dprnet.pipeline.categories import cut_to_category
-from dprnet.pipeline.photos import Photo, read_ahead
+from dprnet.pipeline.photos import Answer, Asked, Maker, Photo, PhotosHere
 from dprnet.report import safe_cell
 
-PHOTO_SIDE = 448  # ours: short side in pixels; twice what the embedder looks at, so that shrinking stays smooth
-THUMBNAIL_SIDE = 220  # ours: what a page shows beside a garment, some 8 kB
+CHUNK = 64  # ours: items a commit; a multiple of it where commits take long, few enough to lose little
+MOST = 4096  # ours
+SHARE = 20  # ours: writing takes at most one part in so many of the time
 PROBLEMS = "problems.csv"
 DETAILS = ("category", "title", "url", "price")
 
@@ -98,6 +98,21 @@ def index(
     fetch: FetchLimits | None = None,
     progress: Progress = SILENT,
 ) -> Indexed:
+    """:func:`index_with`, photos made in this process by an embedder and, to cut them, a detector."""
+    maker = PhotosHere(embedder, detector, fetch)
+    return index_with(maker, catalogue, gallery, fresh=fresh, retire=retire, fetch=fetch, progress=progress)
+
+
+def index_with(
+    maker: Maker,
+    catalogue: Path | str,
+    gallery: Path | str,
+    *,
+    fresh: bool = False,
+    retire: float | None = None,
+    fetch: FetchLimits | None = None,
+    progress: Progress = SILENT,
+) -> Indexed:
     """Put the items of a catalogue into a gallery, which is made if it is not there; items in it are replaced.
 
     Only photos whose content the gallery does not hold for their item are embedded; where only texts of an item
@@ -105,6 +120,7 @@ def index(
     folder or, where it is on a server, in the folder of work.
 
     Args:
+        maker: reads and embeds the photos, here or on other machines; all writing is done in this process.
         fresh: embed every photo again.
         retire: remove items that the catalogue has no row of, if they are at most this share of the gallery.
         fetch: what addresses of photos (http, https, s3), and of the catalogue itself, may cost; without it none is
@@ -115,12 +131,11 @@ def index(
         BadGallery: the folder holds something else, or a gallery of another embedder or of photos cut otherwise.
     """
     read = read_anywhere(catalogue, fetch)
-    preparation = "whole" if detector is None else "cut"
-    with _open_or_create(gallery, embedder, preparation) as store:
+    with _open_or_create(gallery, maker) as store:
         held = _held(store)
         gone = _to_retire(read, held, retire, store.address)
-        work = _Indexing(store, embedder, detector, {} if fresh else held, list(read.problems), fetch)
-        for _ in progress.track(work.chunks(read.items, preparation), "Indexing", len(read.items)):
+        work = _Indexing(store, maker, {} if fresh else held, list(read.problems))
+        for _ in progress.track(work.items(read.items), "Indexing", len(read.items)):
             pass
         store.remove(gone)
         path = Path(PROBLEMS) if is_server(store.address) else store.folder / PROBLEMS
@@ -135,78 +150,99 @@ class _Indexing:
     """One run over a catalogue, and what it has done so far."""
 
     store: Gallery
-    embedder: Embedder
-    detector: Detector | None
+    maker: Maker
     held: Mapping[str, list[dict[str, str]]]
     """Rows of the gallery by item."""
     problems: list[Problem]
-    fetch: FetchLimits | None = None
     photos: int = 0
     unchanged: int = 0
     updated: int = 0
-    _changed: list[tuple[Item, list[Photo]]] = field(default_factory=list)
+    _texts: list[Item] = field(default_factory=list)
+    _changed: list[tuple[Item, tuple[Photo, ...]]] = field(default_factory=list)
 
-    def chunks(self, items: Sequence[Item], preparation: str) -> Iterator[Item]:
-        """Read, embed and store the items, a chunk at a time; then each of the chunk."""
-        known = {item: {row["content"] for row in rows} for item, rows in self.held.items()}
-        side = self.detector.short_side if self.detector else PHOTO_SIDE
-        for chunk in read_ahead(
-            items, known, self.problems, preparation=preparation, short_side=side, fetch=self.fetch
-        ):
-            texts: list[Item] = []
-            self._changed = []
-            for item, photos in chunk:
-                if photos:
-                    self._sort(replace(item, images=tuple(photo.path for photo in photos)), photos, texts)
-            self.store.update(texts)
-            self.updated += len(texts)
-            self._write()
-            yield from (item for item, _ in chunk)
+    def items(self, items: Sequence[Item]) -> Iterator[Item]:
+        """Make the photos of items and store them, a chunk of items at a time; then each of the chunk."""
+        asked = [Asked(item, frozenset(row["content"] for row in self.held.get(item.item_id, ()))) for item in items]
+        pace = Pace()
+        chunk: list[Item] = []
+        for answer in self.maker(asked):
+            chunk.append(answer.item)
+            self._sort(answer)
+            if pace.due(len(chunk)):
+                with pace.writing():
+                    self._write()
+                yield from chunk
+                chunk = []
+        self._write()
+        yield from chunk
 
-    def _sort(self, item: Item, photos: list[Photo], texts: list[Item]) -> None:
+    def _sort(self, answer: Answer) -> None:
         """Nothing to do for an item, its texts to write, or all of it."""
+        self.problems.extend(answer.problems)
+        if not answer.photos:
+            return
+        item, photos = replace(answer.item, images=tuple(photo.path for photo in answer.photos)), answer.photos
         rows = self.held.get(item.item_id, [])
         if sorted((row["photo"], row["content"]) for row in rows) != sorted((str(p.path), p.content) for p in photos):
             self._changed.append((item, photos))
         elif any(rows[0][name] != getattr(item, name) for name in DETAILS) or rows[0]["metadata"] != metadata_json(
             item
         ):
-            texts.append(item)
+            self._texts.append(item)
         else:
             self.unchanged += 1
 
     def _write(self) -> None:
-        """The changed items of a chunk in one commit; vectors of known photos are taken from the gallery."""
-        if not self._changed:
+        """What changed, texts in one commit and items in another; vectors of known photos are the gallery's."""
+        texts, changed, self._texts, self._changed = self._texts, self._changed, [], []
+        self.store.update(texts)
+        self.updated += len(texts)
+        if not changed:
             return
-        reused = [item.item_id for item, photos in self._changed if any(photo.image is None for photo in photos)]
+        reused = [item.item_id for item, photos in changed if any(photo.vector is None for photo in photos)]
         stored = {(row["item_id"], row["content"]): row for row in self.store.contents(reused)} if reused else {}
-        items = [item for item, _ in self._changed]
-        flat = [(item, photo) for item, photos in self._changed for photo in photos]
-        new = [(item, photo.image) for item, photo in flat if photo.image is not None]
-        vectors = iter(self._embed(new))
+        flat = [(item, photo) for item, photos in changed for photo in photos]
         rows: list[tuple[Any, bytes]] = []
         for item, photo in flat:
-            if photo.image is None:
+            if photo.vector is None:
                 row = stored[item.item_id, photo.content]
                 rows.append((row["vector"], bytes(row["thumbnail"])))
             else:
-                rows.append((next(vectors), jpeg_bytes(shrink(photo.image, THUMBNAIL_SIDE), 80)))
+                rows.append((photo.vector, photo.thumbnail))
+                self.photos += 1
         array = np.array([vector for vector, _ in rows], np.float32)
+        items = [item for item, _ in changed]
         self.store.upsert(items, array, [small for _, small in rows], [photo.content for _, photo in flat])
-        self.photos += len(new)
-
-    def _embed(self, photos: Sequence[tuple[Item, Image]]) -> FloatArray:
-        images = [image for _, image in photos]
-        if self.detector is not None:
-            images = cut_to_category([item for item, _ in photos], images, self.detector)
-        return self.embedder(images)
 
 
-def _open_or_create(address: Path | str, embedder: Embedder, preparation: str) -> Gallery:
+class Pace:
+    """How many items go into a commit: few, so that a kill loses little, unless commits take long.
+
+    A gallery of millions is looked through by every commit; then more items are waited for, so that writing takes
+    at most one part in ``SHARE`` of the time.
+    """
+
+    def __init__(self) -> None:
+        self._next = 0.0
+
+    def due(self, items: int) -> bool:
+        """Whether so many items are to be written now."""
+        return items >= MOST or (items > 0 and items % CHUNK == 0 and time.monotonic() >= self._next)
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Around a commit."""
+        began = time.monotonic()
+        yield
+        ended = time.monotonic()
+        self._next = ended + SHARE * (ended - began)
+
+
+def _open_or_create(address: Path | str, maker: Maker) -> Gallery:
+    preparation = maker.preparation
     if not Gallery.exists(address):
-        return Gallery.create(address, embedder=embedder.identity, size=embedder.size, preparation=preparation)
-    store = Gallery.open(address, embedder=embedder.identity)
+        return Gallery.create(address, embedder=maker.identity, size=maker.size, preparation=preparation)
+    store = Gallery.open(address, embedder=maker.identity)
     if store.card.preparation not in {"", preparation}:
         store.close()
         told = {"whole": "whole photos", "cut": "photos cut to the garment (--crop-photos)"}
