@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 from dprnet.core.errors import BadGallery, MissingFile
 
 SCHEMA = 2
-"""1: no content hash of photos, no preparation. Galleries of both are read; writing to one of 1 makes it one of 2."""
+"""1: no content hash of photos, no preparation. Galleries of all are read; writing to one of 1 makes it one of 2."""
+LISTED_NO_LONGER = NEWEST = 3
+"""Of a gallery in Milvus whose old commits are no longer listed: to earlier versions of dprnet their rows would not
+count. The largest that is read."""
 CARD = "gallery.json"
 MAX_CARD_BYTES = 1_000_000
 MAX_SIZE = 65_536
@@ -34,6 +37,10 @@ class GalleryCard:
     def to_json(self) -> str:
         """As :func:`parse_card` reads it."""
         return json.dumps(asdict(self), indent=1) + "\n"
+
+    def of_schema(self, schema: int) -> GalleryCard:
+        """The same, kept in another form."""
+        return replace(self, schema=schema)
 
 
 def write_card(folder: Path, card: GalleryCard) -> None:
@@ -75,8 +82,8 @@ def parse_card(text: str, where: object) -> GalleryCard:
         raise BadGallery(where, f"damaged ({type(error).__name__}); rebuild with `dprnet index CATALOGUE`") from None
     if not isinstance(values, dict) or not isinstance(values.get("schema"), int):
         raise BadGallery(where, "damaged: no schema; rebuild with `dprnet index CATALOGUE`")
-    if values["schema"] > SCHEMA:
-        sentence = f"written in schema {values['schema']}, this version reads up to {SCHEMA}; upgrade dprnet"
+    if values["schema"] > NEWEST:
+        sentence = f"written in schema {values['schema']}, this version reads up to {NEWEST}; upgrade dprnet"
         raise BadGallery(where, sentence, reason="newer_schema")
     values = {"preparation": "", **values}
     kinds = {"schema": int, "embedder": str, "size": int, "metric": str, "created": str, "preparation": str}

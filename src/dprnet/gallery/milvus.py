@@ -1,16 +1,17 @@
-"""A store in Milvus: rows in one collection, commits in another.
+"""A store in Milvus: rows in one collection, commits in another (see `milvus_commits`).
 
 Milvus has no transactions. A batch of rows is written under a name of its own and counts from the moment that one row
 with that name stands among the commits; of an item, the rows of its latest commit count. So a batch is seen whole or
 not at all, a reader sees the commits it read first and nothing later, and two writers never wait for each other (of
-two that write one item, the later commit holds). What no version of the last hour needs goes when it is compacted.
+two that write one item, the later commit holds). What no version of the last hour needs goes when it is compacted, and
+then the commits of before that hour need no longer be listed. The clocks of writers may differ by less than that.
 """
 
 from __future__ import annotations
 
+import json
 import time
-import uuid
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 from dprnet.core.errors import BadGallery, MissingFile
@@ -18,8 +19,9 @@ from dprnet.gallery import store
 from dprnet.gallery.address import ServerAddress
 from dprnet.gallery.card import GalleryCard
 from dprnet.gallery.milvus_cells import CELLS
-from dprnet.gallery.milvus_client import CALL_S, collections, connect, make_collection, stored_card, told
-from dprnet.gallery.milvus_rows import MAX_TEXT_BYTES, among, born, kept_row, key_of, latest, read_row, size_of
+from dprnet.gallery.milvus_client import CALL_IDS, CALL_S, collections, connect, make_collection, stored_card, told
+from dprnet.gallery.milvus_commits import MOST, PAGE_ROWS, CommitList, Commits, born
+from dprnet.gallery.milvus_rows import MAX_TEXT_BYTES, among, kept_row, key_of, latest, read_row, size_of
 from dprnet.gallery.store import DETAILS, KEEP_S, TEXTS, schema
 
 if TYPE_CHECKING:
@@ -27,11 +29,7 @@ if TYPE_CHECKING:
 
 MAX_SIZE = 32_768  # Milvus's limit
 CALL_BYTES = 16 << 20  # ours: Milvus takes 64 MB a call
-CALL_IDS = 500  # ours: keys of 64 letters in one expression
-CALL_ROWS = 16_384  # Milvus's limit: rows that one call without pages answers
-PAGE_ROWS = 1_000  # ours: some 16 MB with thumbnails
 GRAPH = {"M": 32, "efConstruction": 80}  # ours: as in memory
-CARD_KEY = "card"
 KEYS = ("key", "batch", "item_key", "gone")
 
 
@@ -45,7 +43,8 @@ class MilvusStore:
         self.address = address
         self.card = card
         self.client = client
-        self.rows, self._commits = collections(address)
+        self.rows, commits = collections(address)
+        self._commits = CommitList(client, commits)
         self._changes = 0
         fields = client.describe_collection(self.rows, timeout=CALL_S)["fields"]
         self.compares = any(field["name"] == CELLS for field in fields)
@@ -67,7 +66,7 @@ class MilvusStore:
             make_collection(client, rows, texts, more, card.size, graph=GRAPH)
             make_collection(client, commits, {"note": MAX_TEXT_BYTES}, {"at": "INT64"}, 2)
             made = cls(where, card, client)
-            made._insert(commits, [{"key": CARD_KEY, "at": 0, "note": card.to_json(), "vector": [0.0, 0.0]}])
+            made._commits.add_card(card)
         return made
 
     @classmethod
@@ -85,8 +84,7 @@ class MilvusStore:
     def version(self) -> int:
         """Grows with every change, whoever made it: 1 and the number of commits."""
         with told(self.address):
-            found = self.client.query(self._commits, filter="at > 0", output_fields=["count(*)"], timeout=CALL_S)
-            return 1 + int(found[0]["count(*)"])
+            return self.committed().version
 
     def count(self) -> int:
         """Number of rows (photos)."""
@@ -118,7 +116,7 @@ class MilvusStore:
         with told(self.address):
             commits = self.committed()
             batches = list(self._batches(commits, columns, None if item_ids is None else sorted(set(item_ids))))
-        return 1 + len(commits), pa.Table.from_batches(batches, self._form(columns))
+        return commits.version, pa.Table.from_batches(batches, self._form(columns))
 
     def scan(self, columns: Sequence[str]) -> tuple[int, Iterator[pa.RecordBatch]]:
         """As :meth:`read` of all rows, a part at a time."""
@@ -129,32 +127,41 @@ class MilvusStore:
             with told(self.address):
                 yield from self._batches(commits, columns, None)
 
-        return 1 + len(commits), parts()
+        return commits.version, parts()
 
     def compact(self) -> None:
-        """Delete rows that were replaced, removed or never committed over an hour ago."""
+        """Delete rows that were replaced, removed or never committed over an hour ago, and list their commits no more.
+
+        At every moment, and so after a kill, what is there reads as before.
+        """
         with told(self.address):
             before = time.time_ns() - int(KEEP_S * 1e9)
+            known = self.committed()  # before the rows: all of theirs are among these
             rows = list(self.query(KEYS, ""))
             committed = self.committed()  # after the rows: a batch that is committed meanwhile is not taken for lost
-            old = {batch: at for batch, at in committed.items() if at < before}
+            self._commits.clear(committed)
+            old = committed.until(before)
             alive = latest(rows, old)
-            replaced = [row["key"] for row in rows if row["batch"] in old and row["key"] not in alive]
-            lost = [row["key"] for row in rows if row["batch"] not in committed and born(row["batch"]) < before]
-            dead = [*replaced, *lost]
+            counts = {row["batch"]: committed.order(row["batch"]) is not None for row in rows}
+            dead = [row["key"] for row in rows if old.order(row["batch"]) is not None and row["key"] not in alive]
+            dead += [row["key"] for row in rows if not counts[row["batch"]] and born(row["batch"]) < before]
             removed = [key for key, row in alive.items() if row["gone"]]
             for keys in (dead, removed):  # in this order: a removal holds until what it removes is gone
-                for start in range(0, len(keys), CALL_IDS):
-                    self.client.delete(self.rows, ids=keys[start : start + CALL_IDS], timeout=CALL_S)
+                self._delete(keys)
+            # Of before this, nothing is there but what counts: neither a batch whose commit is younger, or came just
+            # now, nor one that may still be committed.
+            young = {batch for batch in committed.at if batch not in old.at or batch not in known.at}
+            horizon = min({f"{before:020d}", *young, *(batch for batch, counted in counts.items() if not counted)})
+            if horizon > committed.horizon and not self._any([*dead, *removed]):
+                self._commits.move(horizon, committed, self.address)
 
     def close(self) -> None:
         """Let go of the connection; the store is not used again."""
         self.client.close()
 
-    def committed(self) -> dict[str, int]:
-        """Every commit by its batch, with its time."""
-        rows = self._few_or_pages(self._commits, ["key", "at"], "at > 0")
-        return {row["key"]: int(row["at"]) for row in rows}
+    def committed(self) -> Commits:
+        """The commits of this moment."""
+        return self._commits.read()
 
     def _commit(self, rows: list[dict[str, Any]]) -> None:
         if not rows:
@@ -162,13 +169,27 @@ class MilvusStore:
         with told(self.address):
             if not self.compares:
                 rows = [{name: row[name] for name in row if name != CELLS} for row in rows]
-            batch = f"{time.time_ns():020d}-{uuid.uuid4().hex[:12]}"
-            self._insert(self.rows, [row | {"key": f"{batch}-{n}", "batch": batch} for n, row in enumerate(rows)])
-            at = max(time.time_ns(), 1 + max(self.committed().values(), default=0))  # clocks may run behind
-            self._insert(self._commits, [{"key": batch, "at": at, "note": "", "vector": [0.0, 0.0]}])
+            while True:
+                batch = self._commits.batch()
+                written = [row | {"key": f"{batch}-{n}", "batch": batch} for n, row in enumerate(rows)]
+                self._insert(self.rows, written)
+                known = self.committed()
+                if batch >= known.horizon:
+                    break
+                self._delete([row["key"] for row in written])  # a clock that is an hour behind: it counted already
+            self._commits.add(batch, known)
         self._changes += 1
         if self._changes % store.TIDY_EVERY == 0:
             self.compact()
+
+    def _delete(self, keys: Sequence[str]) -> None:
+        for start in range(0, len(keys), CALL_IDS):
+            self.client.delete(self.rows, ids=list(keys[start : start + CALL_IDS]), timeout=CALL_S)
+
+    def _any(self, keys: Sequence[str]) -> bool:
+        """Whether a row of these keys is there."""
+        parts = (keys[start : start + CALL_IDS] for start in range(0, len(keys), CALL_IDS))
+        return any(self.some(f"key in {json.dumps(list(some))}", ["key"], 1) for some in parts)
 
     def _insert(self, collection: str, rows: list[dict[str, Any]]) -> None:
         part: list[dict[str, Any]] = []
@@ -183,7 +204,7 @@ class MilvusStore:
         self.client.insert(collection, part, timeout=CALL_S)
 
     def _batches(
-        self, commits: Mapping[str, int], columns: Sequence[str], item_ids: Sequence[str] | None
+        self, commits: Commits, columns: Sequence[str], item_ids: Sequence[str] | None
     ) -> Iterator[pa.RecordBatch]:
         import pyarrow as pa
 
@@ -201,40 +222,33 @@ class MilvusStore:
                     page = []
             yield from pa.Table.from_pylist(page, self._form(columns)).to_batches()
 
-    def visible(self, commits: Mapping[str, int], keys: Sequence[str | None] | None = None) -> set[str]:
+    def visible(self, commits: Commits, keys: Sequence[str | None] | None = None) -> set[str]:
         """Keys of the rows that count, of all items or those of these keys."""
         return {key for key, row in latest(self.query(KEYS, among(keys)), commits).items() if not row["gone"]}
 
     def query(self, fields: Sequence[str], condition: str) -> Iterator[dict[str, Any]]:
-        """Rows that meet an expression, whether they count or not."""
-        return self._few_or_pages(self.rows, list(fields), condition)
+        """Rows that meet an expression, whether they count or not.
 
-    def some(self, condition: str, fields: list[str], limit: int) -> list[dict[str, Any]]:
-        """So many of the rows that meet an expression, whether they count or not."""
-        found = self.client.query(self.rows, filter=condition, output_fields=fields, limit=limit, timeout=CALL_S)
-        return list(found)
-
-    def _few_or_pages(self, collection: str, fields: list[str], condition: str) -> Iterator[dict[str, Any]]:
-        """Rows in one call where that is sure to hold them: pages take two calls more, a search asks twice."""
-        short = set(fields) <= {"at", *KEYS} and (collection == self._commits or "item_key in" in condition)
-        if short:
-            found = self.client.query(
-                collection, filter=condition, output_fields=fields, limit=CALL_ROWS, timeout=CALL_S
-            )
-            if len(found) < CALL_ROWS:
+        In one call where that is sure to hold them: pages take two calls more, a search asks twice.
+        """
+        if set(fields) <= set(KEYS) and "item_key in" in condition:
+            found = self.some(condition, list(fields), MOST)
+            if len(found) < MOST:
                 yield from found
                 return
-        yield from self._pages(collection, fields, condition)
-
-    def _pages(self, collection: str, fields: list[str], condition: str) -> Iterator[dict[str, Any]]:
         pages = self.client.query_iterator(
-            collection, batch_size=PAGE_ROWS, filter=condition, output_fields=fields, timeout=CALL_S
+            self.rows, batch_size=PAGE_ROWS, filter=condition, output_fields=list(fields), timeout=CALL_S
         )
         try:
             while page := pages.next():
                 yield from page
         finally:
             pages.close()
+
+    def some(self, condition: str, fields: list[str], limit: int) -> list[dict[str, Any]]:
+        """So many of the rows that meet an expression, whether they count or not."""
+        found = self.client.query(self.rows, filter=condition, output_fields=fields, limit=limit, timeout=CALL_S)
+        return list(found)
 
     def _form(self, columns: Sequence[str]) -> pa.Schema:
         import pyarrow as pa

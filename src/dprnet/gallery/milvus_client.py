@@ -14,6 +14,7 @@ from dprnet.gallery.card import GalleryCard, parse_card
 
 logger = logging.getLogger(__name__)
 
+CALL_IDS = 500  # ours: keys of 64 letters in one expression
 CALL_S = 60.0  # ours: how long one call to the server may last
 # The client asks every ten seconds whether an idle server is there; one with gRPC's own limits hangs up on who asks so
 # often. A call that gets no answer ends after CALL_S all the same.
@@ -62,8 +63,13 @@ def stored_card(client: Any, where: ServerAddress) -> GalleryCard | None:
     _, commits = collections(where)
     if not client.has_collection(commits, timeout=CALL_S):
         return None
-    found = client.query(commits, filter="at == 0", output_fields=["note"], timeout=CALL_S)
-    return parse_card(found[0]["note"], where) if found else None
+    return max(stored_cards(client, commits, where).values(), key=lambda card: card.schema, default=None)
+
+
+def stored_cards(client: Any, commits: str, where: ServerAddress) -> dict[str, GalleryCard]:
+    """The cards in a collection of commits by their keys: two where one was being replaced, and the newer holds."""
+    found = client.query(commits, filter="at == 0", output_fields=["key", "note"], timeout=CALL_S)
+    return {row["key"]: parse_card(row["note"], where) for row in found}
 
 
 def connect(where: ServerAddress) -> Any:

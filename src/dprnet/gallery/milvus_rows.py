@@ -12,17 +12,18 @@ from dprnet.core.errors import BadGallery, printable
 from dprnet.gallery.address import ServerAddress
 from dprnet.gallery.conditions import compared
 from dprnet.gallery.milvus_cells import CELLS, kept_cells
+from dprnet.gallery.milvus_commits import Commits
 
 MAX_TEXT_BYTES = 65_535  # Milvus's limit
 
 
-def latest(rows: Iterable[dict[str, Any]], commits: Mapping[str, int]) -> dict[str, dict[str, Any]]:
+def latest(rows: Iterable[dict[str, Any]], commits: Commits) -> dict[str, dict[str, Any]]:
     """Rows by key that belong to the latest of these commits that touched their item."""
-    found = [row for row in rows if row["batch"] in commits]
+    found = [(row, at) for row in rows if (at := commits.order(row["batch"])) is not None]
     newest: dict[str, int] = {}
-    for row in found:
-        newest[row["item_key"]] = max(newest.get(row["item_key"], 0), commits[row["batch"]])
-    return {row["key"]: row for row in found if commits[row["batch"]] == newest[row["item_key"]]}
+    for row, at in found:
+        newest[row["item_key"]] = max(newest.get(row["item_key"], 0), at)
+    return {row["key"]: row for row, at in found if at == newest[row["item_key"]]}
 
 
 def key_of(item_id: str) -> str:
@@ -45,11 +46,6 @@ def kept_row(values: Mapping[str, Any]) -> dict[str, Any]:
 def read_row(row: Mapping[str, Any]) -> dict[str, Any]:
     """A row of Milvus's with what the store's rows have."""
     return {**row, "thumbnail": base64.b64decode(row["thumbnail"])} if "thumbnail" in row else dict(row)
-
-
-def born(batch: str) -> int:
-    """When a batch was written, in nanoseconds, by the clock of who wrote it."""
-    return int(batch.partition("-")[0])
 
 
 def size_of(row: Mapping[str, Any], name: str, where: ServerAddress) -> int:

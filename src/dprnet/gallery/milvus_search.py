@@ -15,9 +15,10 @@ from dprnet.core.records import FloatArray
 from dprnet.gallery.conditions import condition
 from dprnet.gallery.engines import IndexConfig
 from dprnet.gallery.filters import Filter
-from dprnet.gallery.milvus import CALL_IDS, MilvusStore
+from dprnet.gallery.milvus import MilvusStore
 from dprnet.gallery.milvus_cells import CELLS, COLUMNS, THERE, Expressions, cell_of
-from dprnet.gallery.milvus_client import CALL_S, told
+from dprnet.gallery.milvus_client import CALL_IDS, CALL_S, told
+from dprnet.gallery.milvus_commits import Commits
 from dprnet.gallery.server_search import SHOWN, Hit, best_of_items
 from dprnet.gallery.store import schema
 
@@ -61,7 +62,7 @@ class MilvusSearch:
                 return found
 
             # What counts of one item may be few of very many rows: the last word is Milvus's limit, not the filter.
-            return 1 + len(commits), best_of_items(photos, len(vectors), k, MOST_PHOTOS)
+            return commits.version, best_of_items(photos, len(vectors), k, MOST_PHOTOS)
 
     def passing(self, wanted: Filter | None) -> pa.Table:
         """The rows that pass a filter, by item_id and photo."""
@@ -86,9 +87,7 @@ class MilvusSearch:
         cells = [row[CELLS] for row in rows]
         return sorted({name for one in cells for name in one.get(COLUMNS, ())}) or None
 
-    def _photos(
-        self, queries: FloatArray, count: int, k: int, expression: str, commits: dict[str, int]
-    ) -> list[list[Hit]]:
+    def _photos(self, queries: FloatArray, count: int, k: int, expression: str, commits: Commits) -> list[list[Hit]]:
         """About so many photos of each query that count; fewer than that only where there are no more."""
         asked = count
         while True:
@@ -121,7 +120,7 @@ class MilvusSearch:
             commits = self._store.committed()
             visible = self._store.visible(commits)
             rows = self._store.query(["key", *fields], _expression(wanted))
-            return 1 + len(commits), [row for row in rows if row["key"] in visible]
+            return commits.version, [row for row in rows if row["key"] in visible]
 
 
 def _expression(wanted: Filter | None) -> str:

@@ -45,7 +45,8 @@ def write_snapshot(store: VectorStore, folder: Path, identity: str) -> int:
             for batch in parts:
                 writer.write_batch(pa.RecordBatch.from_arrays(batch.columns, schema=form))
                 photos += batch.num_rows
-        (partial / CARD).write_text(store.card.to_json(), encoding="utf-8")
+        card = store.card.of_schema(min(store.card.schema, SCHEMA))  # not of the form in which a server keeps it
+        (partial / CARD).write_text(card.to_json(), encoding="utf-8")
         hashes = {name: _sha256(partial / name) for name in (PHOTOS, CARD)}
         told = {"schema": SNAPSHOT_SCHEMA, "gallery": identity, "version": version, "photos": photos, "sha256": hashes}
         (partial / MANIFEST).write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
@@ -99,9 +100,8 @@ def restore_rows(folder: Path, store: VectorStore) -> None:
 
 
 def restored_card(card: GalleryCard) -> GalleryCard:
-    """The card of a gallery restored from one of an older schema: its rows are of today's."""
-    values = {name: getattr(card, name) for name in GalleryCard.__slots__}
-    return GalleryCard(**(values | {"schema": SCHEMA}))
+    """The card of a gallery restored from one of any schema: its rows are of today's."""
+    return card.of_schema(SCHEMA)
 
 
 def _whole_items(ids: list[str]) -> Iterator[slice]:
