@@ -16,6 +16,7 @@ import pytest
 
 from dprnet.core.errors import BadCatalogue, BadGallery, BadVector, MissingFile
 from dprnet.gallery import Gallery, IndexConfig, Item, switch
+from dprnet.gallery.card import SCHEMA
 
 SIZE = 3
 ALONG = np.eye(3)
@@ -196,7 +197,16 @@ def test_many_items_are_restored_in_whole_items(tmp_path: Path, monkeypatch: pyt
             assert list(restored.items()) == list(made.items())
 
 
-RELEASED = sorted((Path(__file__).parent.parent / "gallery" / "released").iterdir())
+FORMS = Path(__file__).parent.parent / "gallery"
+RELEASED = sorted((FORMS / "released").iterdir())
+"""Galleries in folders as each version of dprnet that kept them otherwise wrote them, by that version itself."""
+SNAPSHOTS = sorted((FORMS / "released_snapshots").iterdir())
+
+
+def test_no_form_is_missing() -> None:
+    """A new schema comes with a gallery of the old one; 3 is of Milvus alone."""
+    cards = [json.loads((path / "gallery.json").read_text("utf-8")) for path in (*RELEASED, *SNAPSHOTS)]
+    assert {card["schema"] for card in cards} == set(range(1, SCHEMA + 1))
 
 
 @pytest.mark.parametrize("released", RELEASED, ids=lambda path: path.name)
@@ -213,6 +223,25 @@ def test_galleries_of_every_released_form_are_read_and_written(released: Path, t
     assert json.loads((tmp_path / "shop" / "gallery.json").read_text("utf-8"))["schema"] == 2
     with Gallery.restore(tmp_path / "kept", tmp_path / "new") as restored:
         assert found(restored, 0, 0, 1) == ["b", "a"]
+
+
+@pytest.mark.parametrize("released", SNAPSHOTS, ids=lambda path: path.name)
+def test_snapshots_of_every_released_form_are_restored(released: Path, address: str) -> None:
+    with Gallery.restore(released, address) as restored:
+        assert (found(restored, 1, 0, 0), restored.card.schema) == (["a", "b"], SCHEMA)
+        assert [one.metadata for one in restored.items("category = dress")] == [{"colour": "red"}]
+        restored.upsert([item("c")], ALONG[2:])
+        assert restored.count() == 3
+
+
+def test_a_snapshot_of_a_newer_form_says_what_to_do(tmp_path: Path) -> None:
+    shutil.copytree(SNAPSHOTS[0], tmp_path / "kept")
+    manifest = tmp_path / "kept" / "snapshot.json"
+    manifest.write_text(json.dumps(json.loads(manifest.read_text("utf-8")) | {"schema": 9}), encoding="utf-8")
+    with pytest.raises(BadGallery, match="snapshot of schema 9, this version reads up to 1; upgrade dprnet") as caught:
+        Gallery.restore(tmp_path / "kept", tmp_path / "new")
+    assert caught.value.reason == "newer_schema"
+    assert not (tmp_path / "new").exists()
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"gallery": 5}', "\0" * 20_000])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -129,6 +130,16 @@ def test_the_card_comes_back(store: VectorStore, address: str) -> None:
     again = opened(address)
     assert again.card == store.card == CARD
     again.close()
+
+
+def test_a_gallery_of_a_newer_form_says_what_to_do(address: str) -> None:
+    with contextlib.suppress(BadGallery):  # some look at what they made
+        store_class(address).create(address, CARD.of_schema(9)).close()
+    with pytest.raises(BadGallery, match="written in schema 9, this version reads up to 3; upgrade dprnet") as caught:
+        opened(address)
+    assert caught.value.reason == "newer_schema"
+    with pytest.raises(BadGallery, match=r"upgrade dprnet|already holds a gallery"):
+        store_class(address).create(address, CARD)
 
 
 def test_what_is_there_is_not_made_again(store: VectorStore, address: str) -> None:

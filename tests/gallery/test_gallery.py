@@ -171,7 +171,7 @@ def test_a_creation_that_was_killed_can_be_done_again(filled: Gallery) -> None:
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ({"schema": 3}, "written in schema 3, this version reads up to 2; upgrade dprnet"),
+        ({"schema": 4}, "written in schema 4, this version reads up to 3; upgrade dprnet"),
         ({"schema": "1"}, "no schema"),
         ({"size": -1}, "is not as written by dprnet"),
         ({"size": "3"}, "'size' is not as written"),
