@@ -71,3 +71,9 @@ def test_suppression_within_and_between_classes(network):
     stage.config = stage.config.model_copy(update={"suppress_classes_iou": 0.9})
     assert stage._survivors(proposals, chances, nothing, (64, 64), 0.05)[1].tolist() == [0, 1]
     assert stage._survivors(proposals, chances, nothing, (64, 64), 0.95)[1].tolist() == []
+    # Asked below the threshold at which the detector works, it tells the second class too, with the threshold's share.
+    stage.config = stage.config.model_copy(update={"score_threshold": 0.3})
+    _, labels, scores = stage._survivors(proposals, chances, nothing, (64, 64), 0.05)
+    assert labels.tolist() == [0, 1, 2]
+    assert scores.tolist() == pytest.approx([0.9, 0.7, 0.6 * 0.3])
+    assert stage._survivors(proposals, chances, nothing, (64, 64), 0.3)[1].tolist() == [0, 1]

@@ -217,7 +217,13 @@ class BoxStage(nn.Module):
         boxes, label, score = boxes[large], label[large], score[large]
         kept = batched_nms(boxes, score, label, config.suppress_iou)
         if config.suppress_classes_iou is not None:
-            kept = kept[nms(boxes[kept], score[kept], config.suppress_classes_iou)]
+            # The second class of a garment falls below the threshold at which the detector works, whatever its score.
+            first = kept[nms(boxes[kept], score[kept], config.suppress_classes_iou)]
+            second = kept[~torch.isin(kept, first)]
+            score[second] *= config.score_threshold
+            second = second[score[second] > score_threshold]
+            kept = torch.cat([first, second])
+            kept = kept[score[kept].argsort(descending=True, stable=True)]
         kept = kept[: config.detections]
         return boxes[kept], label[kept], score[kept]
 

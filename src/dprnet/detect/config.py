@@ -22,7 +22,7 @@ class BoxStageConfig(Settings):
     match_iou: float = 0.5  # a box is a garment from here; torchvision's Faster R-CNN
     score_threshold: float = 0.05  # torchvision's Faster R-CNN
     suppress_iou: float = 0.5  # within a class; torchvision's Faster R-CNN
-    suppress_classes_iou: float | None = None  # also between classes; None: as the paper, within a class only
+    suppress_classes_iou: float | None = None  # also between classes; None: as the paper, within one
     detections: int = 100  # at most, an image; torchvision's Faster R-CNN
 
 

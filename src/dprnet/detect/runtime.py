@@ -210,7 +210,13 @@ class GraphRuntime:
         kept = geometry.suppressed(boxes, score, label, config.suppress_iou, len(boxes))
         if config.suppress_classes_iou is not None:
             everyone = np.zeros(len(kept), np.int64)
-            kept = kept[geometry.suppressed(boxes[kept], score[kept], everyone, config.suppress_classes_iou, len(kept))]
+            first = kept[
+                geometry.suppressed(boxes[kept], score[kept], everyone, config.suppress_classes_iou, len(kept))
+            ]
+            second = np.setdiff1d(kept, first)
+            score[second] *= np.float32(config.score_threshold)
+            kept = np.concatenate([first, second[score[second] > score_threshold]])
+            kept = kept[np.argsort(-score[kept], kind="stable")]
         kept = kept[: config.detections]
         return boxes[kept], label[kept], score[kept]
 
