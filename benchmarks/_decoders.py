@@ -1,24 +1,20 @@
 """Ways to take some frames of a video as small RGB pictures: ours, and those that others use. One thread each.
 
-Each is called in a process of its own (:class:`Process`): the packages bring libraries of the same names.
+Each is called in a process of its own (``_process.py``): the packages bring libraries of the same names.
 """
 
 from __future__ import annotations
 
 import functools
 import hashlib
-import multiprocessing
 import os
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 SHORT_SIDE = 480
-MISSING = "not installed; all peers come with: pip install --no-deps -r requirements-bench.txt"
 
 
 @dataclass(frozen=True)
@@ -37,11 +33,21 @@ def floor(job: Job) -> Iterator[Any]:
     yield from ()
 
 
-def ours(job: Job) -> Iterator[Any]:
+def ours(job: Job, threads: int = 1) -> Iterator[Any]:
     from dprnet.decode import DecodeLimits, decode_in_process
 
-    for frame in decode_in_process(job.path, job.every, short_side=SHORT_SIDE, limits=DecodeLimits(threads=1)):
+    for frame in decode_in_process(job.path, job.every, short_side=SHORT_SIDE, limits=DecodeLimits(threads=threads)):
         yield frame.image
+
+
+def plain(job: Job) -> Iterator[Any]:
+    """PyAV, decode all, convert the wanted ones as we do: the reference for what the frames are."""
+    from dprnet.decode.pixels import Converter
+
+    convert, wanted = Converter(SHORT_SIDE), set(job.indices)
+    for index, frame in enumerate(_frames(job)):
+        if index in wanted:
+            yield convert(frame)[0]
 
 
 def process(job: Job) -> Iterator[Any]:
@@ -63,7 +69,7 @@ def intra(job: Job) -> Iterator[Any]:
 
 
 def everything(job: Job) -> Iterator[Any]:
-    """PyAV, decode all and keep some: the obvious way, and the reference for what the frames are."""
+    """PyAV, decode all and keep some: the obvious way."""
     wanted = set(job.indices)
     for index, frame in enumerate(_frames(job)):
         if index in wanted:
@@ -103,6 +109,25 @@ def _of_group(context: Any, packets: list[Any], wanted: list[int]) -> Iterator[A
             if frame.pts in wanted:
                 yield _small(frame)
     context.flush_buffers()
+
+
+def told_to_skip(job: Job) -> Iterator[Any]:
+    """PyAV, every packet goes in, and the decoder is told before each whether it may leave out what nothing refers to.
+
+    Videos of constant rate only."""
+    import av
+
+    wanted = set(job.indices)
+    with av.open(job.path) as container:
+        stream = _stream(container)
+        frames_a_tick = float(stream.time_base * stream.average_rate)
+        for packet in container.demux(stream):
+            if packet.pts is not None:
+                skip = "DEFAULT" if round(packet.pts * frames_a_tick) in wanted else "NONREF"
+                stream.codec_context.skip_frame = skip
+            for frame in stream.codec_context.decode(packet if packet.size else None):
+                if round(frame.pts * frames_a_tick) in wanted:
+                    yield _small(frame)
 
 
 def seeking(job: Job) -> Iterator[Any]:
@@ -162,7 +187,15 @@ PEERS: dict[str, Callable[[Job], Iterator[Any]]] = {
     "PyAV, all": everything,
 }
 WAYS = {"floor": floor, "floor again": floor, "ours": ours, "process": process, **PEERS}
-CAREFUL = {"PyAV, to the last of a GOP": last_of_group, "PyAV, seeking": seeking, "intra only": intra}
+CAREFUL = {
+    "PyAV, to the last of a GOP": last_of_group,
+    "PyAV, skip_frame by packet": told_to_skip,
+    "PyAV, seeking": seeking,
+    "ours, two threads": functools.partial(ours, threads=2),
+    "intra only": intra,
+}
+REFERENCE = "all, converted as ours"
+EVERY_WAY: dict[str, Callable[[Job], Iterator[Any]]] = {**WAYS, **CAREFUL, REFERENCE: plain}
 
 
 def _frames(job: Job) -> Iterator[Any]:
@@ -199,7 +232,7 @@ def taken(way: str, job: Job) -> tuple[float, int]:
     from _measure import processor_s
 
     before, count = processor_s(), 0
-    for _ in (WAYS | CAREFUL)[way](job):
+    for _ in EVERY_WAY[way](job):
         count += 1
     return processor_s() - before, count
 
@@ -208,45 +241,5 @@ def digests(way: str, job: Job) -> list[str]:
     """What each frame is."""
     return [
         hashlib.sha256(np.ascontiguousarray(picture)).hexdigest() + str(picture.shape)
-        for picture in (WAYS | CAREFUL)[way](job)
+        for picture in EVERY_WAY[way](job)
     ]
-
-
-class Process:
-    """A process in which one way is run again and again.
-
-    Raises:
-        SystemExit: the package is not there, or cannot be loaded.
-    """
-
-    def __init__(self, way: str) -> None:
-        self.way, self._warm = way, False
-        self._pool = ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"))
-
-    def seconds(self, job: Job, frames: int) -> float:
-        """Processor seconds of one run, which must give so many frames (the floor: none)."""
-        if not self._warm:  # the first also loads the package
-            self._call(taken, job)
-            self._warm = True
-        spent, count = self._call(taken, job)
-        if count != frames and not self.way.startswith(("floor", "intra")):
-            raise SystemExit(f"{self.way}: {count} frames of {Path(job.path).name}, {frames} were wanted")
-        return float(spent)
-
-    def digests(self, job: Job) -> Sequence[str]:
-        """See :func:`digests`."""
-        return list(self._call(digests, job))
-
-    def close(self) -> None:
-        self._pool.shutdown()
-
-    def _call(self, work: Callable[[str, Job], Any], job: Job) -> Any:
-        try:
-            return self._pool.submit(work, self.way, job).result()
-        except ImportError as error:
-            raise SystemExit(f"{self.way}: {MISSING} ({str(error).splitlines()[0]})") from None
-        except RuntimeError as error:
-            told = str(error).splitlines()[0]
-            raise SystemExit(
-                f"{self.way}: {told}; torchcodec needs the system's FFmpeg (apt-get install ffmpeg)"
-            ) from None

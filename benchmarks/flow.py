@@ -46,12 +46,14 @@ def main() -> None:
 
 
 def measure(shop: VideoToShop, path: Path, every: str, rounds: int, aim_s: float, table: Table) -> None:
+    short, long = shop.detector.short_side, shop.detector.long_side
+
     def decode() -> None:
-        with open_video(path, every, short_side=shop.detector.short_side) as video:
+        with open_video(path, every, short_side=short, long_side=long) as video:
             for _ in video:
                 pass
 
-    with open_video(path, every, short_side=shop.detector.short_side) as video:
+    with open_video(path, every, short_side=short, long_side=long) as video:
         frames = list(video)
     reports: list[Report] = []
     jobs = {

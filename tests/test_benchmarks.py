@@ -68,11 +68,15 @@ def test_rows_of_other_columns_are_not_mixed(tmp_path):
 def test_peers_give_the_frames_that_are_wanted(tmp_path):
     """Those of PyAV, which is here; each in this process."""
     from _clips import Clip, make
-    from _decoders import Job, digests
+    from _decoders import REFERENCE, Job, digests
 
     clip = Clip("two groups", "libx264", 20, (("preset", "ultrafast"), ("g", "10")))
     job = Job(str(make(clip, tmp_path)), "6f", (0, 6, 12, 18))
     wanted = digests("PyAV, all", job)
     assert len(set(wanted)) == 4
-    for way in ("ours", "PyAV, to the last of a GOP", "PyAV, seeking"):
+    for way in ("PyAV, to the last of a GOP", "PyAV, seeking", "PyAV, skip_frame by packet"):
+        assert digests(way, job) == wanted, way
+    wanted = digests(REFERENCE, job)
+    assert len(set(wanted)) == 4
+    for way in ("ours", "ours, two threads"):
         assert digests(way, job) == wanted, way

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import csv
 import os
 import shutil
@@ -15,6 +16,8 @@ from dprnet import Gallery, VideoToShop
 from dprnet.core.errors import BadGallery, BadVideo, DprnetError, LimitExceeded, MissingFile
 from dprnet.core.images import read_image
 from dprnet.core.records import Detections
+from dprnet.detect import Detector
+from dprnet.detect.config import fitted_size
 from dprnet.pick import PickConfig, pick
 from dprnet.pipeline import index, index_catalogue
 from dprnet.pipeline.categories import coarse_label
@@ -62,6 +65,36 @@ def test_each_best_view_is_what_was_embedded(shop, moving_square):
     for row, garment in rows.items():
         crop = cut_out(frames[int(found.frame_index[row])], found.boxes_xyxy[row])
         assert np.allclose(vectors[str(garment)], shop.embedder([crop])[0], atol=1e-5)
+
+
+@pytest.mark.parametrize("size", [(480, 320), (640, 128), (128, 642)])
+def test_frames_come_at_the_size_that_the_detector_takes(shop, size, tmp_path):
+    import av
+
+    path = tmp_path / "film.mp4"
+    with av.open(str(path), "w") as file:
+        stream = file.add_stream("libx264", rate=2)
+        stream.width, stream.height, stream.pix_fmt = *size, "yuv420p"
+        file.mux(stream.encode(av.VideoFrame.from_ndarray(np.full((*size[::-1], 3), 90, np.uint8), format="rgb24")))
+        file.mux(stream.encode())
+    sizes = []
+
+    class Noting(Detector):
+        def image(self, frame):
+            image = super().image(frame)
+            sizes.append((frame.image.shape, image.shape, image is frame.image))
+            return image
+
+    other = copy.copy(shop)
+    other.detector = Noting(shop.detector.runtime)
+    report = other.search(path, until="detect")
+    config = shop.detector.config
+    wanted = (*fitted_size(size[1], size[0], config.short_side, config.long_side), 3)
+    assert sizes == [(wanted, wanted, True)], "a frame is scaled once, while it is decoded"
+    boxes = report.picks.detections.boxes_xyxy
+    assert len(boxes)
+    assert (boxes <= np.array([*size, *size]) + 1).all()
+    assert boxes[:, 2].max() > 0.8 * size[0], "boxes are in pixels of the video"
 
 
 def test_the_same_again(shop, moving_square):

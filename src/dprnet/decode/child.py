@@ -69,6 +69,7 @@ def _decode(request: dict[str, Any], limits: DecodeLimits, sender: wire.Sender) 
         Wanted.from_json(request["wanted"]),
         limits,
         request["short_side"],
+        request["long_side"],
         request["source"],
         beat=beat,
     )

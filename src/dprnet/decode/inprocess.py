@@ -55,6 +55,7 @@ class Decoding:
         wanted: Wanted,
         limits: DecodeLimits,
         short_side: int | None = None,
+        long_side: int | None = None,
         source: int = 0,
         *,
         plain: bool = False,
@@ -63,7 +64,7 @@ class Decoding:
         self.path = check_file(path, limits)
         self.progress = Progress(plain=plain)
         self._wanted, self._limits, self._source = wanted, limits, source
-        self._convert = Converter(short_side)
+        self._convert = Converter(short_side, long_side)
         self._beat = beat or (lambda: None)
         self._last_index = -1
         self._reader = Reader(self.path, limits, self._beat)
@@ -160,6 +161,7 @@ def decode_in_process(
     indices: tuple[int, ...] = (),
     limits: DecodeLimits | None = None,
     short_side: int | None = None,
+    long_side: int | None = None,
     source: int = 0,
     intra_only: bool = False,
     plain: bool = False,
@@ -171,7 +173,7 @@ def decode_in_process(
         every: the interval, or None to take ``indices``.
         indices: frame indices.
         limits: all but the wall and memory limits hold here too.
-        short_side: pixels; frames are made smaller to it, never larger.
+        short_side, long_side: pixels; frames are made smaller until neither side is longer, never larger.
         source: copied to the frames.
         intra_only: as :func:`dprnet.decode.open_video`.
         plain: decode everything, and throw away what is not wanted (the reference that the quick way must equal).
@@ -184,4 +186,4 @@ def decode_in_process(
 
         limits = DecodeLimits()
     wanted = Wanted(None if every is None else Every.parse(every), tuple(indices), intra_only)
-    return Decoding(path, wanted, limits, short_side, source, plain=plain)
+    return Decoding(path, wanted, limits, short_side, long_side, source, plain=plain)

@@ -29,7 +29,14 @@ class Video:
     """The wanted frames of one video, in a ``with`` statement; iterate it once, then ask for its record."""
 
     def __init__(
-        self, path: str | Path, wanted: Wanted, limits: DecodeLimits, short_side: int | None, source: int
+        self,
+        path: str | Path,
+        wanted: Wanted,
+        limits: DecodeLimits,
+        *,
+        short_side: int | None = None,
+        long_side: int | None = None,
+        source: int = 0,
     ) -> None:
         self.path = check_file(path, limits)
         self._given = str(path)
@@ -42,6 +49,7 @@ class Video:
             "wanted": wanted.to_json(),
             "limits": limits.model_dump(),
             "short_side": short_side,
+            "long_side": long_side,
             "source": source,
         }
         self._limits = limits
@@ -179,6 +187,7 @@ def open_video(
     *,
     limits: DecodeLimits | None = None,
     short_side: int | None = None,
+    long_side: int | None = None,
     source: int = 0,
     intra_only: bool = False,
 ) -> Video:
@@ -188,8 +197,9 @@ def open_video(
         path: a file in MP4, MOV, 3GP, MKV, WebM, AVI, MPEG-TS or FLV.
         every: the interval, such as ``0.5s`` or ``15f``.
         limits: what the video may cost.
-        short_side: pixels; larger frames are made smaller to it while they are converted (``Frame.scale`` says how
-            much). None keeps their size.
+        short_side, long_side: pixels; frames with a longer side are made smaller, until neither is longer, while they
+            are converted (``Frame.scale`` says how much). None is no limit. Whoever scales frames himself asks for the
+            very size that he wants: each scaling costs time and sharpness.
         source: copied to every frame: which of several videos.
         intra_only: take the first picture at or after each multiple of the interval that is coded by itself alone,
             instead of the exact one. Several times cheaper, but its places are the encoder's choice, often seconds off.
@@ -201,7 +211,9 @@ def open_video(
         LimitExceeded: ``limit:<name>``, at once or on the way (with ``clip`` only where no frame comes before it).
         BadRecipe: an interval that is none.
     """
-    return Video(path, Wanted(Every.parse(every), intra_only=intra_only), limits or DecodeLimits(), short_side, source)
+    wanted = Wanted(Every.parse(every), intra_only=intra_only)
+    limits = limits or DecodeLimits()
+    return Video(path, wanted, limits, short_side=short_side, long_side=long_side, source=source)
 
 
 def frames_at(
@@ -217,7 +229,7 @@ def frames_at(
         raise BadVideo(path, f"frame {wanted[0]} cannot exist; frames count from 0", reason="missing_frame")
     if not wanted:
         return
-    with Video(path, Wanted(indices=tuple(wanted)), limits or DecodeLimits(), None, source) as video:
+    with Video(path, Wanted(indices=tuple(wanted)), limits or DecodeLimits(), source=source) as video:
         left = iter(wanted)
         for frame in video:
             if frame.index != next(left, None):

@@ -107,6 +107,11 @@ class Detector:
         """Pixels of the short side at which frames are looked at; a decoder need not give more."""
         return self.config.short_side
 
+    @property
+    def long_side(self) -> int:
+        """Pixels of the long side at most: frames of 16:9 have it before their short side is reached."""
+        return self.config.long_side
+
     def __call__(
         self, frames: Iterable[Frame], score_threshold: float | None = None, *, idle: Idle | None = None
     ) -> Iterator[Detections]:

@@ -24,6 +24,8 @@ from dprnet.evaluate.truth import VideoTruth, video_truths
 if TYPE_CHECKING:
     from dprnet.detect import Detector
 
+FRAMES = "scaled once, full colour"  # how they are decoded (part of the key): changes when their pixels do
+
 Detect = Callable[[Path], Detections]
 """A video file -> all its detections (frames put one after another)."""
 
@@ -64,7 +66,7 @@ def see(
         cache: folder of kept detections, or None to keep nothing.
         progress: shows how many videos are done.
     """
-    key = {"set": shopset.id, "detector": detector, "every": every}
+    key = {"set": shopset.id, "detector": detector, "every": every, "frames": FRAMES}
     folder = keyed_folder(cache, "seen", key) if cache is not None else None
     found = []
     truths = video_truths(shopset)
@@ -86,7 +88,8 @@ def video_detector(detector: Detector, every: str) -> Detect:
     from dprnet.decode import Every, open_video
 
     def detect(path: Path) -> Detections:
-        with open_video(path, Every.parse(every), short_side=detector.short_side) as video:
+        short, long = detector.short_side, detector.long_side  # as the pipeline asks for frames
+        with open_video(path, Every.parse(every), short_side=short, long_side=long) as video:
             return Detections.concatenate(list(detector(video)))
 
     return detect

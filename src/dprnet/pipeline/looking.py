@@ -58,8 +58,8 @@ class Looking:
     def _one(self, path: Path, file: Path, number: int) -> Seen:
         found, idle, watch = Gathering(), Idle(), self.watch
         with watch("decode"):  # its process starts
-            side = self.detector.short_side
-            opened = open_video(file, self.every, limits=self.limits, short_side=side, source=number)
+            short, long = self.detector.short_side, self.detector.long_side  # nothing scales frames again
+            opened = open_video(file, self.every, limits=self.limits, short_side=short, long_side=long, source=number)
         with opened as video:
             with watch("detect"):
                 looked = self.detector(video, idle=idle)

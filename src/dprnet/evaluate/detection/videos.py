@@ -31,7 +31,7 @@ def evaluate_videos(
     truths: list[Truth] = []
     for name in progress.track(shopset.videos, "detecting", len(shopset.videos)):
         known = shopset.truth(name)
-        seen = _frames(shopset, name, every, known, detector.short_side, truths)
+        seen = _frames(shopset, name, every, known, detector, truths)
         found += detector(seen, score_threshold=LOWEST_SCORE)
     if not truths:
         raise BadDataset(shopset.folder, f"none of the frames at every {every} of its videos is annotated")
@@ -39,12 +39,13 @@ def evaluate_videos(
 
 
 def _frames(
-    shopset: ShopSet, name: str, every: str, known: dict[int, Truth], short_side: int, truths: list[Truth]
+    shopset: ShopSet, name: str, every: str, known: dict[int, Truth], detector: Detector, truths: list[Truth]
 ) -> Iterator[Frame]:
     """The annotated frames of a video; notes the truth of each."""
     from dprnet.decode import Every, open_video
 
-    with open_video(shopset.video_path(name), Every.parse(every), short_side=short_side) as video:
+    short, long = detector.short_side, detector.long_side  # as the pipeline asks for frames
+    with open_video(shopset.video_path(name), Every.parse(every), short_side=short, long_side=long) as video:
         for frame in video:
             if frame.index in known:
                 truths.append(known[frame.index])
