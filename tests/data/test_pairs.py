@@ -113,7 +113,7 @@ def test_a_catalogue_is_still_a_catalogue(tmp_path):
 
 
 def test_a_recipe_may_train_on_pairs(tmp_path):
-    from dprnet.train.photos import PhotoSource, read_sources
+    from dprnet.train.shots import PhotoSource, read_sources
 
     found = read_sources([PhotoSource(kind="pairs", path=str(write(tmp_path)))])
     assert [shot.photo.path.name for shot in found[0]] == ["b1.jpg", "b2.jpg"]

@@ -15,7 +15,8 @@ from dprnet.data.labelled import Photo
 from dprnet.embed.model import EmbedderConfig, EmbedderNetwork
 from dprnet.evaluate.photo_sets import LoadedSets
 from dprnet.evaluate.photo_sheets import chosen_rows, figure7, figure8, overlaid, search_with, without_ground
-from dprnet.train.photos import PhotoCache, Shot
+from dprnet.train.photos import PhotoCache
+from dprnet.train.shots import Shot
 
 SHADES = {"a": (250, 20, 20), "b": (20, 250, 20), "c": (20, 20, 250), "d": (230, 230, 20), "e": (20, 230, 230)}
 ASKED = [("a", SHADES["a"], 0), ("b", SHADES["b"], 0), ("c", SHADES["a"], 1)]  # the last is dyed: it must be missed

@@ -21,7 +21,7 @@ from dprnet.evaluate import retrieval_runs
 from dprnet.evaluate.leaks import splits_of
 from dprnet.evaluate.photo_protocols import protocols_of
 from dprnet.evaluate.retrieval_runs import describe_shots, embedder_named, evaluate_task, measure_retrieval, set_tasks
-from dprnet.train.photos import Shot
+from dprnet.train.shots import Shot
 
 
 def mean_colour(images):

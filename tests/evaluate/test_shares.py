@@ -17,7 +17,8 @@ from dprnet.embed.embedder import Embedder, export_weights
 from dprnet.embed.model import EmbedderConfig, EmbedderNetwork
 from dprnet.evaluate.photo_sets import LoadedSets
 from dprnet.evaluate.shares import TEMPERATURES, calibrate_shares, fit_shares
-from dprnet.train.photos import PhotoCache, Shot
+from dprnet.train.photos import PhotoCache
+from dprnet.train.shots import Shot
 
 
 def at(*degrees: float) -> np.ndarray:

@@ -26,7 +26,8 @@ from dprnet.detect.model import DetectorConfig, DetectorNetwork, ProposalConfig
 from dprnet.train import examples
 from dprnet.train.detector import DetectorRecipe, export_detector, train_detector
 from dprnet.train.examples import DataSource, gather
-from dprnet.train.runs import TrainingDiverged, read_checkpoint
+from dprnet.train.runs import read_checkpoint
+from dprnet.train.state import TrainingDiverged
 
 SMALL = DetectorConfig(
     backbone="mobilenet_v2",

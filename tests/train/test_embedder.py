@@ -19,9 +19,11 @@ from dprnet.data.shopset import ShopSet, ShopSetWriter
 from dprnet.embed.embedder import Embedder
 from dprnet.embed.model import EmbedderConfig, EmbedderNetwork
 from dprnet.train.embedder import EmbedderRecipe, export_embedder, train_embedder, validation_figures
-from dprnet.train.photos import PhotoCache, PhotoSource, Shot, load_photos, read_sources, shopset_shots, thin
+from dprnet.train.photos import PhotoCache, load_photos
 from dprnet.train.retrieval import LossSettings, SamplingSettings, make_sampler, start_network
-from dprnet.train.runs import TrainingDiverged, read_checkpoint
+from dprnet.train.runs import read_checkpoint
+from dprnet.train.shots import PhotoSource, Shot, read_sources, shopset_shots, thin
+from dprnet.train.state import TrainingDiverged
 
 NETWORK = EmbedderConfig(backbone="timm:test_resnet", size=8, image_size=32, colour=4, batch_norm="frozen")
 COLOURS = ((220, 30, 30), (30, 200, 30), (30, 30, 220), (210, 200, 30), (20, 190, 190))

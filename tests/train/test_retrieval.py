@@ -9,8 +9,8 @@ pytest.importorskip("pytorch_metric_learning", reason="training needs the extra 
 
 from dprnet.embed.losses import batch_hard, centroid_triplet
 from dprnet.embed.model import EmbedderConfig
-from dprnet.train.photos import PhotoSource
 from dprnet.train.retrieval import EmbedderRecipe, LossSettings, RetrievalTraining
+from dprnet.train.shots import PhotoSource
 
 NETWORK = EmbedderConfig(backbone="timm:test_resnet", size=2, image_size=32, batch_norm="frozen")
 CLASSES = torch.tensor([0, 0, 1, 1])

@@ -27,14 +27,8 @@ from dprnet.detect import Detector
 from dprnet.embed.embedder import Embedder
 from dprnet.evaluate.calibrate import Calibration, calibrate_picking, save_picking
 from dprnet.evaluate.detection import DetectionFigures, evaluate_detection, front_back
-from dprnet.evaluate.detection.instances import (
-    InstanceFigures,
-    by_overlap,
-    by_vectors,
-    evaluate_instances,
-    instance_branch,
-    showing,
-)
+from dprnet.evaluate.detection.instances import InstanceFigures, evaluate_instances
+from dprnet.evaluate.detection.methods import by_overlap, by_vectors, instance_branch, showing
 from dprnet.evaluate.detection.proposals import Measure, ProposalFit, fit_proposals, save_proposals
 from dprnet.evaluate.detection.videos import evaluate_videos
 from dprnet.evaluate.floors import WEIGHTS, Floor

@@ -23,7 +23,8 @@ from dprnet.data.labelled import Photo
 from dprnet.data.shopset import ShopSet
 from dprnet.evaluate.retrieval import luma_gallery
 from dprnet.gallery import read_catalogue
-from dprnet.train.photos import PhotoCache, Shot, load_photos
+from dprnet.train.photos import PhotoCache, load_photos
+from dprnet.train.shots import Shot
 
 
 @dataclass(frozen=True, slots=True)

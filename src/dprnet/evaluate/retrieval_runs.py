@@ -32,7 +32,7 @@ from dprnet.evaluate.retrieval import (
     luma_figures,
 )
 from dprnet.evaluate.views import Describe
-from dprnet.train.photos import Shot
+from dprnet.train.shots import Shot
 
 AT_ONCE = 128  # ours: photos in memory
 

@@ -31,17 +31,8 @@ from dprnet.detect.detector import export_parts, start_from
 from dprnet.detect.losses import LossWeights, total_loss
 from dprnet.detect.model import DetectorConfig, DetectorNetwork
 from dprnet.train.examples import DataSource, Examples, Steps, as_lists, gather
-from dprnet.train.runs import (
-    RECIPE,
-    Average,
-    Run,
-    check_finite,
-    learning_rate,
-    pack,
-    part,
-    read_checkpoint,
-    unpack,
-)
+from dprnet.train.runs import RECIPE, Run, read_checkpoint
+from dprnet.train.state import Average, check_finite, learning_rate, pack, part, unpack
 from dprnet.train.watch import Watch
 
 logger = logging.getLogger(__name__)

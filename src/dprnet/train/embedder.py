@@ -24,20 +24,11 @@ from dprnet.core.progress import SILENT
 from dprnet.core.progress import Progress as Tracker
 from dprnet.embed.embedder import as_batch, export_weights
 from dprnet.embed.model import EmbedderNetwork
-from dprnet.train.photos import PhotoCache, PhotoSource, load_photos, read_sources
+from dprnet.train.photos import PhotoCache, load_photos
 from dprnet.train.retrieval import EmbedderRecipe, RetrievalTraining, make_sampler, start_network
-from dprnet.train.runs import (
-    RECIPE,
-    Average,
-    Run,
-    blend,
-    check_finite,
-    learning_rate,
-    pack,
-    part,
-    read_checkpoint,
-    unpack,
-)
+from dprnet.train.runs import RECIPE, Run, blend, read_checkpoint
+from dprnet.train.shots import PhotoSource, read_sources
+from dprnet.train.state import Average, check_finite, learning_rate, pack, part, unpack
 
 __all__ = ["EmbedderRecipe", "export_embedder", "train_embedder"]
 

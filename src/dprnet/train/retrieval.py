@@ -24,7 +24,8 @@ from dprnet.embed.losses import batch_hard, centroid_triplet, contrast, retrieva
 from dprnet.embed.model import EmbedderConfig, EmbedderNetwork, InstanceClassifier
 from dprnet.train.memory import Memory
 from dprnet.train.methods.losses import centre
-from dprnet.train.photos import PhotoCache, PhotoSource
+from dprnet.train.photos import PhotoCache
+from dprnet.train.shots import PhotoSource
 
 SETTLE_ON = 1024  # ours: photos from which fc begins; four times its 256 rows
 

@@ -8,14 +8,8 @@ import numpy as np
 import pytest
 
 from dprnet.core.errors import BadDataset
-from dprnet.evaluate.detection.instances import (
-    by_overlap,
-    by_vectors,
-    evaluate_instances,
-    instance_branch,
-    roc,
-    showing,
-)
+from dprnet.evaluate.detection.instances import evaluate_instances, roc
+from dprnet.evaluate.detection.methods import by_overlap, by_vectors, instance_branch, showing
 from dprnet.evaluate.metrics import clustering_f1
 from dprnet.evaluate.picking import evaluate_picking, shown_instances
 from dprnet.pick import PickConfig

@@ -21,7 +21,8 @@ from dprnet.evaluate.table2.table import difference, recall, table2
 from dprnet.train.methods.marks import Marks
 from dprnet.train.methods.recipe import METHODS, Table2Recipe, unit_of
 from dprnet.train.methods.training import Material
-from dprnet.train.photos import PhotoCache, Shot
+from dprnet.train.photos import PhotoCache
+from dprnet.train.shots import Shot
 
 RECIPE = Table2Recipe(seeds=(0, 1), rates=(0.1, 0.2), short=3)
 

@@ -16,8 +16,9 @@ from dprnet.train.methods.base import Trunk
 from dprnet.train.methods.marks import LANDMARKS, Marks
 from dprnet.train.methods.recipe import Terms, TrunkSettings
 from dprnet.train.methods.training import Material
-from dprnet.train.photos import PhotoCache, PhotoSource, Shot
+from dprnet.train.photos import PhotoCache
 from dprnet.train.retrieval import SamplingSettings
+from dprnet.train.shots import PhotoSource, Shot
 
 SIDE = 40
 PATTERNS = 4

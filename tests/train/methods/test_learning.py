@@ -13,7 +13,8 @@ from dprnet.embed.embedder import as_batch
 from dprnet.train.methods.base import PairMethod
 from dprnet.train.methods.recipe import METHODS, MethodOptions, Table2Recipe, make_method, unit_of
 from dprnet.train.methods.training import make_trunk, train_unit
-from dprnet.train.runs import TrainingDiverged, read_checkpoint
+from dprnet.train.runs import read_checkpoint
+from dprnet.train.state import TrainingDiverged
 
 from .conftest import PATTERNS, photos, small_trunk
 

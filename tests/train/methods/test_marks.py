@@ -11,7 +11,8 @@ from dprnet.core.classes import COARSE_CLASSES
 from dprnet.data.shopset import ShopSet, ShopSetWriter
 from dprnet.evaluate.photo_sets import best_views, load_sets, shopset_task
 from dprnet.train.methods.marks import LANDMARKS, read_marks
-from dprnet.train.photos import PhotoSource, load_photos, read_sources
+from dprnet.train.photos import load_photos
+from dprnet.train.shots import PhotoSource, read_sources
 
 SKIRT = COARSE_CLASSES.index("skirt")
 CORNERS = [20, 20, 2, 60, 20, 2, 20, 100, 1, 60, 100, 0]  # waist, then hem; of a box of 40 x 80

@@ -29,8 +29,8 @@ from dprnet.evaluate.retrieval import with_interval
 from dprnet.evaluate.table2.rows import Bench, TaskRanks, best_rate, measure_vectors, method_row
 from dprnet.train.methods.recipe import METHODS, Table2Recipe
 from dprnet.train.methods.training import make_trunk, read_material
-from dprnet.train.photos import data_folder
 from dprnet.train.runs import write_atomic
+from dprnet.train.shots import data_folder
 
 log = logging.getLogger(__name__)
 

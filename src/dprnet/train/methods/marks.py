@@ -22,7 +22,8 @@ from torch import Tensor
 from dprnet.core.classes import COARSE_CLASSES
 from dprnet.data.photo_batch import BatchAugment
 from dprnet.data.shopset import ShopSet
-from dprnet.train.photos import PhotoCache, PhotoSource
+from dprnet.train.photos import PhotoCache
+from dprnet.train.shots import PhotoSource
 
 LANDMARKS = ("collar_left", "collar_right", "sleeve_left", "sleeve_right", "waist_left", "waist_right", "hem_left",
              "hem_right")  # fmt: skip

@@ -28,8 +28,8 @@ from dprnet.train.methods.triplets import (
     TripletSettings,
     TripletSS,
 )
-from dprnet.train.photos import PhotoSource
 from dprnet.train.retrieval import SamplingSettings
+from dprnet.train.shots import PhotoSource
 
 Recalls = Mapping[int, float]
 """Recall@K by K, in percent."""

@@ -23,9 +23,11 @@ from dprnet.embed.embedder import as_batch
 from dprnet.train.methods.base import STRIDES, Method, Shown, Trunk
 from dprnet.train.methods.marks import Marks, follow, read_marks
 from dprnet.train.methods.recipe import MethodOptions, Terms, UnitRecipe, make_method
-from dprnet.train.photos import PhotoCache, load_photos, read_sources
+from dprnet.train.photos import PhotoCache, load_photos
 from dprnet.train.retrieval import EmbedderRecipe, make_sampler
-from dprnet.train.runs import Average, Run, check_finite, learning_rate, pack, unpack
+from dprnet.train.runs import Run
+from dprnet.train.shots import read_sources
+from dprnet.train.state import Average, check_finite, learning_rate, pack, unpack
 
 log = logging.getLogger(__name__)
 
