@@ -162,6 +162,29 @@ def test_frozen_statistics_stay():
     assert all(torch.equal(value, network.state_dict()[name]) for name, value in before.items())
 
 
+@pytest.mark.parametrize("name", ["mobilenet_v2", "resnet50"])
+def test_frozen_stages_learn_nothing_and_keep_their_statistics(name):
+    backbone = build_backbone(name, (16, 32))
+    backbone.freeze(2)
+    before = {key: value.clone() for key, value in backbone.state_dict().items()}
+    sum(maps.sum() for maps in backbone.train()(torch.rand(2, 3, 64, 64) * 255)).backward()
+    ends = {"mobilenet_v2": 7, "resnet50": 3}  # children up to stride 8
+    for number, stage in enumerate(backbone.stages.children()):
+        learns = number >= ends[name]
+        assert all((parameter.grad is not None) == learns for parameter in stage.parameters())
+        moved = any(
+            not torch.equal(value, before[f"stages.{number}.{key}"]) for key, value in stage.state_dict().items()
+        )
+        assert moved == learns  # running means and variances
+
+
+def test_ready_made_models_cannot_be_frozen_in_part():
+    backbone = build_backbone("timm:resnet10t")
+    backbone.freeze(0)
+    with pytest.raises(BadRecipe, match="frozen_stages"):
+        backbone.freeze(1)
+
+
 def test_settling_keeps_distances_of_what_was_pooled():
     """fc as principal directions of few images loses nothing: cosines are those of the centred, evened levels."""
     torch.manual_seed(0)

@@ -7,7 +7,7 @@ Shape legend
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Self
 
 import torch
 import torchvision
@@ -20,6 +20,7 @@ from dprnet.embed.config import BatchNorm
 
 TIMM = "timm:"
 OPEN_CLIP = "open_clip:"
+STRIDES = (4, 8, 16, 32)
 # Torchvision's numbering: the block whose output is the last at each stride.
 MOBILENET_V2_STRIDES = {4: 3, 8: 6, 16: 13, 32: 18}
 RESNET50_STRIDES = {4: "layer1", 8: "layer2", 16: "layer3", 32: "layer4"}
@@ -49,16 +50,32 @@ class Backbone(nn.Module):
         """Feature maps of normalised images."""
         raise NotImplementedError
 
+    def freeze(self, stages: int) -> None:
+        """Leave the first stages (0 to 4, of strides 4 to 32) as they are, statistics too: they are not trained.
+
+        Raises:
+            BadRecipe: a ready-made model, which does not come in stages.
+        """
+        if stages:
+            raise BadRecipe("frozen_stages", "is for mobilenet_v2 and resnet50; leave it 0 with a ready-made model")
+
 
 class _Stages(Backbone):
     """A chain of stages of which some outputs are kept."""
 
     def __init__(
-        self, stages: nn.Sequential, kept: Sequence[int], norm: tuple[Sequence[float], Sequence[float]], size: int = 64
+        self,
+        stages: nn.Sequential,
+        kept: Sequence[int],
+        ends: Sequence[int],
+        norm: tuple[Sequence[float], Sequence[float]],
+        size: int = 64,
     ) -> None:
         super().__init__(*norm)
-        self.stages = stages[: max(kept) + 1]
+        self.stages: nn.Sequential = stages[: max(kept) + 1]
         self.kept = tuple(kept)
+        self.ends = tuple(ends)
+        self.frozen = 0
         was = self.training
         with torch.no_grad():
             self.eval()
@@ -72,6 +89,16 @@ class _Stages(Backbone):
             if number in self.kept:
                 found[number] = x
         return [found[number] for number in self.kept]
+
+    def freeze(self, stages: int) -> None:
+        self.frozen = self.ends[stages - 1] + 1 if stages else 0
+        self.stages[: self.frozen].requires_grad_(False)
+        self.train(self.training)
+
+    def train(self, mode: bool = True) -> Self:
+        super().train(mode)
+        self.stages[: self.frozen].eval()
+        return self
 
 
 class _Timm(Backbone):
@@ -128,18 +155,19 @@ def build_backbone(
     if name == "mobilenet_v2":
         stages = torchvision.models.mobilenet_v2().features
         norm = SYMMETRIC
-        kept = [MOBILENET_V2_STRIDES[stride] for stride in strides]
+        ends = list(MOBILENET_V2_STRIDES.values())
     elif name == "resnet50":
         net = torchvision.models.resnet50()
         stem = nn.Sequential(net.conv1, net.bn1, net.relu, net.maxpool)
         stages = nn.Sequential(stem, *(getattr(net, layer) for layer in RESNET50_STRIDES.values()))
         norm = IMAGENET
-        kept = [1 + list(RESNET50_STRIDES).index(stride) for stride in strides]
+        ends = list(range(1, 1 + len(RESNET50_STRIDES)))
     else:
         raise BadRecipe(name, "unknown backbone, expecting mobilenet_v2, resnet50, timm:NAME or open_clip:NAME")
     if batch_norm == "folded":
         fold_norms(stages)
-    return _Stages(stages, kept, norm)
+    kept = [ends[STRIDES.index(stride)] for stride in strides]
+    return _Stages(stages, kept, ends, norm)
 
 
 def load_imagenet(backbone: Backbone, weights: Mapping[str, Tensor], *, batch_norm: BatchNorm = "live") -> None:

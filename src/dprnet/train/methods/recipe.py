@@ -69,6 +69,7 @@ class TrunkSettings(Settings):
     image_size: int = Field(default=128, ge=32, le=1024)  # ours, as in the embedder
     batch_norm: Literal["folded", "frozen", "live"] = "folded"  # ours; for weights that come without statistics
     start: str = "$DPRNET_DATA/weights/mobilenet_v2_imagenet.safetensors"  # ImageNet; none: random
+    frozen_stages: int = Field(default=0, ge=0, le=4)  # the first ones stay as they start; at 2 twice as fast
 
 
 class Terms(Settings):

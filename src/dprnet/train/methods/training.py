@@ -69,6 +69,7 @@ def make_trunk(terms: Terms) -> Trunk:
         if not path.is_file():
             raise MissingFile(path, "no start weights here (is DPRNET_DATA set?); start = 'none' begins at random")
         load_imagenet(backbone, load_file(path), batch_norm=t.batch_norm)
+    backbone.freeze(t.frozen_stages)
     return Trunk(backbone, t.size)
 
 
@@ -191,6 +192,8 @@ def _optimizer(method: Method, unit: UnitRecipe) -> torch.optim.Optimizer:
     t = unit.terms
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for name, parameter in method.named_parameters():
+        if not parameter.requires_grad:
+            continue
         rate = unit.lr * (1.0 if "backbone." in name else t.head_lr)
         groups.setdefault((rate, t.weight_decay if parameter.ndim > 1 else 0.0), []).append(parameter)
     described: list[dict[str, Any]] = [
