@@ -68,16 +68,21 @@ def suppressed(boxes: Floats, scores: Floats, groups: Ints, overlap: float, most
     array([1, 2])
     """
     order = np.argsort(-scores, kind="stable")
-    alive = np.ones(len(order), bool)
-    for group in np.unique(groups):
-        rows = np.flatnonzero(groups[order] == group)
-        near = _overlap_above(boxes[order[rows]], overlap)
-        free = alive[rows]
-        for row in range(len(rows)):
-            if free[row]:
-                free[row + 1 :] &= ~near[row, row + 1 :]
-        alive[rows] = free
-    return order[alive][:most]
+    group_of = groups[order]
+    place = np.empty(len(order), np.int64)  # within the group
+    rivals = {}
+    for group in np.unique(groups).tolist():
+        rows = np.flatnonzero(group_of == group)
+        place[rows] = np.arange(len(rows))
+        rivals[group] = _Rivals(boxes[order[rows]], np.float32(overlap))
+    kept: list[int] = []
+    for row, (group, at) in enumerate(zip(group_of.tolist(), place.tolist(), strict=True)):
+        if len(kept) == most:  # what is worse need not be compared
+            break
+        if rivals[group].alive[at]:
+            rivals[group].suppress(at)
+            kept.append(row)
+    return order[kept]
 
 
 def levels(boxes: Floats, lowest: int, highest: int) -> Ints:
@@ -91,12 +96,18 @@ def levels(boxes: Floats, lowest: int, highest: int) -> Ints:
     return level.clip(lowest, highest).astype(np.int64)
 
 
-def _overlap_above(boxes: Floats, overlap: float) -> NDArray[np.bool_]:
-    area = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
-    left, top, right, bottom = boxes.T
-    wide = np.minimum(right[:, None], right) - np.maximum(left[:, None], left)
-    high = np.minimum(bottom[:, None], bottom) - np.maximum(top[:, None], top)
-    shared = np.maximum(wide, 0) * np.maximum(high, 0)
-    # shared / (a + b - shared) > overlap, without dividing
-    above: NDArray[np.bool_] = shared > np.float32(overlap) * (area[:, None] + area - shared)
-    return above
+class _Rivals:
+    """The boxes of a group, best first, and which of them are still alive."""
+
+    def __init__(self, boxes: Floats, overlap: np.float32) -> None:
+        self._boxes, self._overlap = boxes, overlap
+        self._area = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
+        self.alive = np.ones(len(boxes), bool)
+
+    def suppress(self, at: int) -> None:
+        """All after this one that overlap it too much."""
+        one, later = self._boxes[at], self._boxes[at + 1 :]
+        sides = np.maximum(np.minimum(later[:, 2:], one[2:]) - np.maximum(later[:, :2], one[:2]), 0)
+        shared = sides[:, 0] * sides[:, 1]
+        # shared / (a + b - shared) > overlap, without dividing
+        self.alive[at + 1 :] &= ~(shared > self._overlap * (self._area[at] + self._area[at + 1 :] - shared))
