@@ -72,7 +72,7 @@ class _Stages(Backbone):
         size: int = 64,
     ) -> None:
         super().__init__(*norm)
-        self.stages = nn.Sequential(*stages[: max(kept) + 1])
+        self.stages = nn.Sequential(*list(stages)[: max(kept) + 1])
         self.kept = tuple(kept)
         self.ends = tuple(ends)
         self.frozen = 0
