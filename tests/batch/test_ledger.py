@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from dprnet.batch.config import BatchConfig
 from dprnet.batch.ledger import JOURNAL, QUARANTINE, RESULTS, Ledger, read_results
 from dprnet.batch.worker import empty_row
 from dprnet.core.errors import BadRecipe, BadReport
@@ -104,3 +105,15 @@ def test_damage_is_told(tmp_path: Path, name: str, content: str) -> None:
     (tmp_path / name).write_text(content, encoding="utf-8")
     with pytest.raises(BadReport, match="damaged"):
         Ledger(tmp_path, DEPENDS, block=1)
+
+
+@pytest.mark.parametrize("changed", [{"where": "price < 12"}, {"kind": "exact"}, {"clip": True}])
+def test_a_run_is_not_taken_up_with_another_setting_nor_without_it(changed: dict[str, Any], tmp_path: Path) -> None:
+    """Settings that came later stand in a run only where they are not the default: runs of before them go on."""
+    plain, other = BatchConfig().matters(), BatchConfig(**changed).matters()
+    assert set(other) - set(plain) == set(changed)
+    for number, (first, then) in enumerate(((plain, other), (other, plain))):
+        Ledger(tmp_path / f"{number}", first, block=2).close()
+        with pytest.raises(BadRecipe, match=f"another run \\({next(iter(changed))} .*(now not set|not set, now)"):
+            Ledger(tmp_path / f"{number}", then, block=2)
+        Ledger(tmp_path / f"{number}", first, block=2).close()

@@ -52,20 +52,29 @@ class Ledger:
         self.folder = folder
         self._block, self._made = block, made
         folder.mkdir(parents=True, exist_ok=True)
-        self._lock = _locked(folder / LOCK)
-        _same_run(folder / RUN, depends)
-        (folder / RESULTS).mkdir(exist_ok=True)
         self.status: dict[str, tuple[str, str]] = {}
         """Status and reason of every video by its content."""
         self.contents: dict[tuple[str, str], str] = {}
         """Content of every object of a store by address and version, so that what is done is not fetched again."""
+        self._lock = _locked(folder / LOCK)
+        try:
+            _same_run(folder / RUN, depends)
+            self._file: IO[str] = self._taken_up()
+        except BaseException:
+            os.close(self._lock)  # who is refused does not keep others away
+            raise
+
+    def _taken_up(self) -> IO[str]:
+        """Learn what is done; the journal, to be gone on with."""
+        folder = self.folder
+        (folder / RESULTS).mkdir(exist_ok=True)
         for path in sorted((folder / RESULTS).glob("part-*.parquet")):
             self._learn(_read(path, ["sha256", "status", "reason", "path", "version"]).to_pylist())
         stored = set(self.status)
         self._rows = [row for row in _journal(folder / JOURNAL) if row["sha256"] not in stored or row["again"]]
         self._learn(self._rows)
         _write_whole(folder / JOURNAL, "".join(json.dumps(row) + "\n" for row in self._rows))  # without a torn line
-        self._file: IO[str] = (folder / JOURNAL).open("a", encoding="utf-8")
+        return (folder / JOURNAL).open("a", encoding="utf-8")
 
     def done(self, content: str, *, again: bool = False) -> bool:
         """Whether a video has its result; with ``again``, those that failed have none."""
