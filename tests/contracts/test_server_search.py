@@ -322,6 +322,7 @@ def test_what_milvus_cannot_keep_for_filters_is_told(servers: Any, tmp_path: Pat
         assert made.version == 1
 
 
+@pytest.mark.slow
 def test_every_face_has_the_server_search(
     server: str, random_bundle: Path, small_catalogue: Path, moving_square: Path, tmp_path: Path
 ) -> None:
