@@ -40,7 +40,8 @@ format: $(READY) ## write the code in the one form
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-# Every step is skipped or taken up where it stopped, so a bundle that was interrupted goes on. Needs DPRNET_DATA.
+# Every step is skipped or taken up where it stopped (int8 graphs are made anew, in some minutes), so a bundle that was
+# interrupted goes on. Needs DPRNET_DATA.
 BUNDLE ?= out/bundle/tiny
 FIGURES := out/figures
 MACHINE ?= $(shell nproc) processor cores, no GPU
@@ -53,6 +54,7 @@ bundle: $(READY) $(WORLD)/stills/set.json $(WORLD)/stills-many/set.json $(WORLD)
 	$(BIN)/dprnet train embedder recipes/embedder-tiny-3.toml --out out/train/embedder-3 --bundle $(BUNDLE)
 	$(BIN)/dprnet calibrate picking $(WORLD)/validation --bundle $(BUNDLE) --either top,outerwear --table $(FIGURES)/calibration.csv --cache out/cache
 	$(BIN)/dprnet calibrate shares $(WORLD)/validation --bundle $(BUNDLE) --photos $$DPRNET_DATA --table $(FIGURES)/shares.csv
+	$(BIN)/dprnet export --int8 $$DPRNET_DATA --set $(WORLD)/validation --bundle $(BUNDLE)
 	$(BIN)/dprnet calibrate matching $(WORLD)/validation --bundle $(BUNDLE) --cache out/cache --table $(FIGURES)/matching.csv --plot $(FIGURES)/reliability.png
 	$(MAKE) figures
 
@@ -66,9 +68,13 @@ figures: $(READY) ## measure the bundle in out/bundle/tiny again and write its c
 	$(BIN)/dprnet evaluate card --bundle $(BUNDLE) --figures $(FIGURES) --machine "$(MACHINE)" --date $$(date +%F)
 	$(BIN)/dprnet check $(BUNDLE)
 
+LARGEST := 30000000
 ship: ## put the bundle in out/bundle/tiny into the package
 	rm -rf src/dprnet/bundles/tiny && mkdir -p src/dprnet/bundles/tiny
 	cp $(BUNDLE)/bundle.json $(BUNDLE)/README.md $(BUNDLE)/*.safetensors src/dprnet/bundles/tiny/
+	if test -d $(BUNDLE)/int8; then cp -r $(BUNDLE)/int8 src/dprnet/bundles/tiny/; fi
+	@size=$$(cat src/dprnet/bundles/tiny/* src/dprnet/bundles/tiny/int8/* 2>/dev/null | wc -c); echo "$$size bytes"; \
+	test $$size -le $(LARGEST) || { echo "the bundle is over the limit of $(LARGEST) bytes" >&2; exit 1; }
 
 $(WORLD)/stills/set.json: | $(READY)
 	$(BIN)/dprnet world make --out $(@D) --split train --stills 6000 --items 500 --processes 2

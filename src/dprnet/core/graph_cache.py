@@ -10,6 +10,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,15 @@ log = logging.getLogger(__name__)
 
 CACHE_VARIABLE = "DPRNET_CACHE"
 KEPT = 12  # ours: sets of graphs in the cache; the least recently used goes
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A graph as its two files hold it."""
+
+    xml: bytes
+    constants: bytes
+    """Of the .bin."""
 
 
 def kept(
@@ -27,7 +37,7 @@ def kept(
     Args:
         identity: all that the graphs follow from: weights, settings, code. JSON-like.
         names: of the graphs.
-        make: gives OpenVINO models by name (see :func:`dprnet.core.graphs.converted`).
+        make: gives OpenVINO models by name (see :func:`dprnet.core.graphs.converted`), or what their files hold.
     """
     version = importlib.metadata.version("openvino")
     digest = hashlib.sha256(repr([sorted(identity.items()), version]).encode()).hexdigest()[:24]
@@ -63,12 +73,16 @@ def kept(
 
 
 def save(models: Mapping[str, Any], folder: Path) -> dict[str, Path]:
-    """Write OpenVINO models, with weights as they are."""
+    """Write OpenVINO models, with weights as they are, or what their files hold."""
     import openvino
 
     paths = {name: folder / f"{name}.xml" for name in models}
     for name, model in models.items():
-        openvino.save_model(model, paths[name], compress_to_fp16=False)
+        if isinstance(model, Stored):
+            paths[name].write_bytes(model.xml)
+            paths[name].with_suffix(".bin").write_bytes(model.constants)
+        else:
+            openvino.save_model(model, paths[name], compress_to_fp16=False)
     return paths
 
 

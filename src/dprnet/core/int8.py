@@ -1,8 +1,9 @@
 """Graphs of 8-bit integers that a bundle may hold beside its weights: what they follow from, and whether to take them.
 
-    int8/detector-first.xml .bin   int8/embedder-embedder.xml .bin
+    int8/detector-first.graph   int8/embedder-embedder.graph
 
 They are made once by ``dprnet export --int8``, which measures what they lose; ``bundle.json`` says it under ``int8``.
+Each is packed (:mod:`dprnet.core.int8_packing`), and unpacked once into the user's cache.
 """
 
 from __future__ import annotations
@@ -10,17 +11,21 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from dprnet.core import graph_cache
 from dprnet.core.bundle import MANIFEST, Bundle
 from dprnet.core.errors import BadBundle, BadRecipe
+from dprnet.core.graph_cache import Stored
+from dprnet.core.int8_packing import pack, unpack
 
 log = logging.getLogger(__name__)
 
 FOLDER = "int8"
-ENDINGS = (".xml", ".bin")
+ENDING = ".graph"
 
 
 def entry(bundle: Bundle, part: str) -> Mapping[str, Any]:
@@ -40,7 +45,7 @@ def ready(bundle: Bundle, part: str, names: tuple[str, ...], runtime: str) -> di
 
     Raises:
         BadRecipe: int8 was asked for and the bundle holds none that follow from its weights.
-        BadBundle: a file is missing or not the one that the manifest names.
+        BadBundle: a file is missing, not the one that the manifest names, or of other weights.
     """
     found = entry(bundle, part)
     if runtime == "int8" and not found:
@@ -53,11 +58,13 @@ def ready(bundle: Bundle, part: str, names: tuple[str, ...], runtime: str) -> di
     if not found or not (runtime == "int8" or (runtime == "auto" and found.get("default") is True)):
         return {}
     files = found["files"]
-    paths = {name: bundle.folder / FOLDER / f"{part}-{name}.xml" for name in names if f"{part}-{name}.xml" in files}
-    for path in (path.with_suffix(ending) for path in paths.values() for ending in ENDINGS):
+    every = {name: bundle.folder / FOLDER / f"{part}-{name}{ENDING}" for name in names}
+    paths = {name: path for name, path in every.items() if path.name in files}
+    for path in paths.values():
         if not path.is_file() or _sha256(path) != files.get(path.name):
             raise BadBundle(path, "missing, or not the file that bundle.json names; take runtime 'openvino' meanwhile")
-    return paths
+    identity = {"int8": [files[path.name] for path in paths.values()], "of": found["of"]}
+    return graph_cache.kept(identity, tuple(paths), lambda: _unpacked(bundle, part, paths)) if paths else {}
 
 
 def save(bundle: Bundle, part: str, models: Mapping[str, Any], figures: Mapping[str, Any], *, default: bool) -> Bundle:
@@ -68,14 +75,13 @@ def save(bundle: Bundle, part: str, models: Mapping[str, Any], figures: Mapping[
         figures: what was measured of them.
         default: whether ``auto`` takes them.
     """
-    import openvino
-
     folder = bundle.folder / FOLDER
     folder.mkdir(exist_ok=True)
     for old in folder.glob(f"{part}-*"):
         old.unlink()
+    weights = bundle.weights(part)
     for name, model in models.items():
-        openvino.save_model(model, folder / f"{part}-{name}.xml", compress_to_fp16=True)
+        (folder / f"{part}-{name}{ENDING}").write_bytes(pack(_stored(model), weights))
     files = {path.name: _sha256(path) for path in sorted(folder.glob(f"{part}-*"))}
     made = {"of": _followed(bundle, part), "files": files, "default": default, "figures": dict(figures)}
     manifest = {**bundle.manifest, "int8": {**dict(bundle.manifest.get("int8") or {}), part: made}}
@@ -83,6 +89,25 @@ def save(bundle: Bundle, part: str, models: Mapping[str, Any], figures: Mapping[
     partial.write_text(json.dumps(manifest, indent=1, sort_keys=True) + "\n", encoding="utf-8")
     partial.replace(bundle.folder / MANIFEST)
     return Bundle.from_pretrained(bundle.folder.resolve())
+
+
+def _stored(model: Any) -> Stored:
+    import openvino
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "graph.xml"
+        openvino.save_model(model, path, compress_to_fp16=False)
+        return Stored(path.read_bytes(), path.with_suffix(".bin").read_bytes())
+
+
+def _unpacked(bundle: Bundle, part: str, paths: Mapping[str, Path]) -> dict[str, Stored]:
+    weights, made = bundle.weights(part), {}
+    for name, path in paths.items():
+        try:
+            made[name] = unpack(path.read_bytes(), weights)
+        except ValueError as error:
+            raise BadBundle(path, f"cannot be unpacked: {error}; take runtime 'openvino' meanwhile") from None
+    return made
 
 
 def _followed(bundle: Bundle, part: str) -> str:
