@@ -177,18 +177,34 @@ def service(
     tmp_path_factory: pytest.TempPathFactory, random_bundle: Path, indexed: Path, moving_square: Path
 ) -> Iterator[Running]:
     """A service with one worker, the small gallery (a copy) and one sample."""
+    with shop(tmp_path_factory.mktemp("service"), random_bundle, indexed, moving_square, workers=1) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def front(
+    tmp_path_factory: pytest.TempPathFactory, random_bundle: Path, indexed: Path, moving_square: Path
+) -> Iterator[Running]:
+    """The same without a worker, whose start takes longer than most tests: what the service's own process does."""
+    with shop(tmp_path_factory.mktemp("front"), random_bundle, indexed, moving_square, workers=0) as running:
+        yield running
+
+
+@contextlib.contextmanager
+def shop(folder: Path, bundle: Path, indexed: Path, sample: Path, workers: int) -> Iterator[Running]:
+    """A service with the small gallery (a copy) and one sample."""
     from dprnet.service.config import ServiceConfig
 
-    folder = tmp_path_factory.mktemp("service")
     samples = folder / "samples"
     samples.mkdir()
-    shutil.copy(moving_square, samples / "square.mp4")
+    shutil.copy(sample, samples / "square.mp4")
     shutil.copytree(indexed, folder / "shop")
     config = ServiceConfig(
         folder=folder / "data",
-        bundle=str(random_bundle),
+        bundle=str(bundle),
         galleries={"shop": folder / "shop"},
         samples=samples,
+        workers=workers,
         threads=1,
     )
     with started(config) as running:

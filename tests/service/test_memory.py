@@ -40,7 +40,7 @@ def test_after_500_requests_it_takes_what_it_took_after_100(tmp_path: Path, rand
 
 CLIPS = 12
 SETTLED = 3  # ours: so many are drawn, and by then each was searched once
-MORE = 0.03  # R1 allows 0.05; it was below 0.001 when this was written
+MORE = 0.03  # R1 allows 0.05; 1,264 MB and 1,268 MB when this was written
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs /proc, which tells a process's peak")

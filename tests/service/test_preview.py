@@ -55,19 +55,19 @@ def test_what_cannot_be_decoded_leaves_nothing(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["video"]
 
 
-def test_it_is_made_when_it_is_asked_for(service: Running, unplayable: Path) -> None:
-    job = service.send(unplayable, "name=look.avi")
-    assert service.ask("GET", f"/v1/jobs/{job['id']}/video").code == "not_playable"
-    assert b"A small preview is being made" in service.ask("GET", f"/jobs/{job['id']}").body
+def test_it_is_made_when_it_is_asked_for(front: Running, unplayable: Path) -> None:
+    job = front.send(unplayable, "name=look.avi")
+    assert front.ask("GET", f"/v1/jobs/{job['id']}/video").code == "not_playable"
+    assert b"A small preview is being made" in front.ask("GET", f"/jobs/{job['id']}").body
     deadline = time.monotonic() + DEADLINE_S
-    while (answer := service.ask("GET", f"/v1/jobs/{job['id']}/preview")).status == 503:
+    while (answer := front.ask("GET", f"/v1/jobs/{job['id']}/preview")).status == 503:
         assert (answer.code, answer.headers["retry-after"]) == ("being_made", "2")
         assert time.monotonic() < deadline
         time.sleep(0.2)
     assert (answer.status, answer.headers["content-type"]) == (200, "video/webm")
     assert answer.body[:4] == b"\x1a\x45\xdf\xa3"
-    part = service.ask("GET", f"/v1/jobs/{job['id']}/preview", range="bytes=0-3")
+    part = front.ask("GET", f"/v1/jobs/{job['id']}/preview", range="bytes=0-3")
     assert (part.status, part.body) == (206, b"\x1a\x45\xdf\xa3")
-    assert f"/v1/jobs/{job['id']}/preview".encode() in service.ask("GET", f"/jobs/{job['id']}/screen").body
-    service.ask("DELETE", f"/v1/jobs/{job['id']}")
-    assert service.ask("GET", f"/v1/jobs/{job['id']}/preview").status == 404
+    assert f"/v1/jobs/{job['id']}/preview".encode() in front.ask("GET", f"/jobs/{job['id']}/screen").body
+    front.ask("DELETE", f"/v1/jobs/{job['id']}")
+    assert front.ask("GET", f"/v1/jobs/{job['id']}/preview").status == 404

@@ -99,21 +99,21 @@ def test_a_search_ends_at_any_of_its_steps(searcher: Searcher) -> None:
     shelves.close()
 
 
-def test_who_hangs_up_is_not_searched_for(service: Running) -> None:
+def test_who_hangs_up_is_not_searched_for(front: Running) -> None:
     out = io.BytesIO()
     Image.fromarray(np.random.default_rng(0).integers(0, 255, (1500, 2000, 3), np.uint8)).save(out, "PNG")
     body = out.getvalue()  # takes a good part of a second to read and look at
-    head = f"POST /v1/search HTTP/1.1\r\nHost: 127.0.0.1:{service.port}\r\nContent-Length: {len(body)}\r\n\r\n"
-    lines = [socket.create_connection(("127.0.0.1", service.port), timeout=DEADLINE_S) for _ in range(LEAVING)]
+    head = f"POST /v1/search HTTP/1.1\r\nHost: 127.0.0.1:{front.port}\r\nContent-Length: {len(body)}\r\n\r\n"
+    lines = [socket.create_connection(("127.0.0.1", front.port), timeout=DEADLINE_S) for _ in range(LEAVING)]
     for line in lines:
         line.sendall(head.encode() + body)
         line.close()
 
     def counted(status: int) -> int:
         start = f'dprnet_requests_total{{method="POST",route="/v1/search",status="{status}"}} '
-        text = service.ask("GET", "/v1/metrics").body.decode()
+        text = front.ask("GET", "/v1/metrics").body.decode()
         return sum(int(float(line.removeprefix(start))) for line in text.splitlines() if line.startswith(start))
 
     until(lambda: counted(200) + counted(400) == LEAVING, "all of them have ended")
     assert counted(400) >= LEAVING // 2, "most were given up"
-    assert service.ask("POST", "/v1/search", photo()).status == 200
+    assert front.ask("POST", "/v1/search", photo()).status == 200
