@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from dprnet.batch import BatchConfig, find_videos, on_ray, read_results, run_batch
+from dprnet.batch import BatchConfig, find_videos, on_ray, ray_cluster, read_results, run_batch
 from dprnet.core.errors import BadRecipe, MissingExtra
 from dprnet.pipeline import index_catalogue
 
@@ -36,7 +36,7 @@ pytestmark = [
     ("cpus", "workers", "share"), [(2.0, 1, 1.0), (2.0, 2, 0.75), (2.0, 15, 0.1), (1.0, 1, 0.5), (1024, 1024, 0.999)]
 )
 def test_workers_leave_room_for_ray(cpus: float, workers: int, share: float) -> None:
-    assert on_ray.cpus_each(cpus, workers) == share
+    assert ray_cluster.cpus_each(cpus, workers) == share
     assert share * workers <= max(cpus - 0.5, cpus / 2)
 
 
@@ -45,7 +45,7 @@ def test_workers_leave_room_for_ray(cpus: float, workers: int, share: float) -> 
 )
 def test_too_few_cores_are_told(cpus: float, workers: int, way: str) -> None:
     with pytest.raises(BadRecipe, match=way):
-        on_ray.cpus_each(cpus, workers)
+        ray_cluster.cpus_each(cpus, workers)
 
 
 def test_contents_are_found_again() -> None:
@@ -73,7 +73,7 @@ def test_gpus_of_a_worker() -> None:
 def test_gpus_that_are_not_there() -> None:
     cluster = SimpleNamespace(cluster_resources=lambda: {"CPU": 8.0, "GPU": 1.0})
     with pytest.raises(BadRecipe, match="4 workers want 2 GPUs, the Ray cluster has 1"):
-        on_ray._room(cluster, BatchConfig(on="ray", workers=4, device="cuda", gpus=0.5), 1.0)
+        ray_cluster.make_room(cluster, BatchConfig(on="ray", workers=4, device="cuda", gpus=0.5), 1.0)
 
 
 def test_without_ray(monkeypatch: pytest.MonkeyPatch, random_bundle: Path, moving_square: Path, tmp_path: Path) -> None:

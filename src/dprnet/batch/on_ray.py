@@ -7,14 +7,9 @@ rows travel: a video's bytes are read where it is searched.
 
 from __future__ import annotations
 
-import itertools
 import json
-import logging
-import math
-import os
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -24,18 +19,12 @@ from numpy.typing import NDArray
 
 from dprnet.batch.config import BatchConfig
 from dprnet.batch.ledger import Ledger, Row
-from dprnet.batch.pool import OneAtATime, Task
-from dprnet.batch.videos import Video, brought_here, fetching_of, version_of
-from dprnet.batch.worker import empty_row
+from dprnet.batch.pool import OneAtATime
+from dprnet.batch.ray_cluster import Cluster, cluster_of
+from dprnet.batch.videos import Video, VideoTask, brought_here, fetching_of, version_of
+from dprnet.batch.worker import SearchJob, empty_row, quarantined
 from dprnet.core.addresses import is_address
-from dprnet.core.errors import BadRecipe, DprnetError, MissingExtra, printable
-
-log = logging.getLogger(__name__)
-
-SPARE_CPUS = 0.5  # ours: for Ray's own work; where actors hold every core, reading gets none and nothing ever moves
-LEAST_CPUS = 0.1  # ours: a worker that shares a core with more than nine others only costs memory
-STARTS = 3  # ours
-WAVE = 500  # ours: videos a worker before Ray is given a new list: it holds all of a list's entries at once
+from dprnet.core.errors import DprnetError
 
 
 class RaySearch:
@@ -49,7 +38,7 @@ class RaySearch:
         """
         self._config, self._known = config, known
         self._folder = tempfile.TemporaryDirectory(prefix="dprnet-batch-")
-        self._search = OneAtATime(config, threads)
+        self._search: OneAtATime[VideoTask] = OneAtATime(config, SearchJob(config), threads)
 
     def __call__(self, entry: dict[str, Any]) -> dict[str, str]:
         """A row as JSON; an empty one where the content has its result; or why nothing can be searched at all."""
@@ -59,11 +48,13 @@ class RaySearch:
             local = brought_here(video, Path(self._folder.name), fetching_of(self._config))
         except DprnetError as error:
             return _told(empty_row(video, f"path:{video}", "failed", error.reason, str(error)))
-        task = Task(video, local, version)
+        task = VideoTask(video, local, version)
         try:
             if _among(local.content, self._known):
                 return {"row": "", "refused": ""}
-            return _told(self._search(task) | {"version": version})
+            found, trouble = self._search(task)
+            row = found | {"attempts": task.attempts} if found is not None else quarantined(task, trouble)
+            return _told(row | {"version": version})
         except DprnetError as error:  # of the bundle or the gallery, as this machine sees them
             return {"row": "", "refused": str(error)}
         finally:
@@ -84,16 +75,11 @@ class OnRay:
             MissingExtra: Ray is not installed.
             BadRecipe: the cluster is too small or cannot be reached, or no worker can be started.
         """
-        with _cluster(self._config) as ray:
-            share = cpus_each(ray.cluster_resources().get("CPU", 0.0), self._config.workers)
-            _room(ray, self._config, share)
-            left = iter(self._videos)
-            while wave := list(itertools.islice(left, WAVE * self._config.workers)):
-                yield from self._wave(ray, wave, share)
+        with cluster_of(self._config) as cluster:
+            for wave in cluster.waves(self._videos):
+                yield from self._wave(cluster, wave)
 
-    def _wave(self, ray: Any, videos: list[Video], share: float) -> Iterator[Row | None]:
-        from ray.data import ActorPoolStrategy
-
+    def _wave(self, cluster: Cluster, videos: list[Video]) -> Iterator[Row | None]:
         entries = []
         for video in videos:
             if self._known_object(video):
@@ -101,22 +87,10 @@ class OnRay:
                 yield None
             else:
                 entries.append({"video": str(video) if isinstance(video, str) else str(video.resolve())})
-        if not entries:
-            return
-        config = self._config
         done = [content for content in self._ledger.status if self._ledger.done(content, again=self._again)]
-        constructor = {"config": config, "threads": max(1, math.floor(share)), "known": digests(done)}
-        found = ray.data.from_items(entries, override_num_blocks=len(entries)).map(
-            RaySearch,
-            fn_constructor_kwargs=constructor,
-            compute=ActorPoolStrategy(size=min(config.workers, len(entries))),
-            num_cpus=share,
-            num_gpus=config.gpus_each() or None,
-        )
+        arguments = {"config": self._config, "threads": cluster.threads, "known": digests(done)}
         given = set()
-        for answer in found.iter_rows():
-            if answer["refused"]:
-                raise BadRecipe("batch", f"a worker on Ray cannot begin: {answer['refused']}")
+        for answer in cluster.answers(entries, RaySearch, arguments):
             row = json.loads(answer["row"]) if answer["row"] else None
             if row is None or row["sha256"] in given or self._ledger.done(row["sha256"], again=self._again):
                 self.already += 1  # two workers may search copies of one video at the same time
@@ -140,23 +114,6 @@ class OnRay:
         return {path for path, _ in self._ledger.contents}
 
 
-def cpus_each(cpus: float, workers: int) -> float:
-    """What each actor asks of Ray, a little less than a core where workers and cores are as many.
-
-    Raises:
-        BadRecipe: so many workers do not fit.
-
-    >>> cpus_each(2.0, 2), cpus_each(64.0, 8), cpus_each(1.0, 1)
-    (0.75, 1.0, 0.5)
-    """
-    share = math.floor(1000 * min(1.0, (cpus - SPARE_CPUS) / workers)) / 1000
-    if share < LEAST_CPUS:
-        most = math.floor((cpus - SPARE_CPUS) / LEAST_CPUS + 1e-9)
-        way = f"give at most --workers {most}" if most >= 1 else "give a cluster with at least one core"
-        raise BadRecipe("batch", f"{workers} workers on a Ray cluster of {cpus:g} cores; {way}")
-    return share
-
-
 def digests(contents: Sequence[str]) -> NDArray[np.bytes_]:
     """SHA-256 in hexadecimal as a sorted array of 32 bytes each: Ray shares it between the actors of a machine."""
     whole = [bytes.fromhex(content) for content in contents if len(content) == 64 and ":" not in content]
@@ -171,71 +128,3 @@ def _among(content: str, known: NDArray[np.bytes_]) -> bool:
 
 def _told(row: Row) -> dict[str, str]:
     return {"row": json.dumps(row), "refused": ""}
-
-
-@contextmanager
-def _cluster(config: BatchConfig) -> Iterator[Any]:
-    """Ray: the one that is there, one at an address, or one on this machine for this run."""
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is told to anybody
-    try:
-        import ray
-        import ray.data
-    except ImportError:
-        raise MissingExtra("batch", "--on ray needs Ray: pip install 'dprnet[ray]'") from None
-    ours = not ray.is_initialized()
-    if ours:
-        _begin(ray, config.address)
-    try:
-        ray.data.DataContext.get_current().enable_progress_bars = False
-        logging.getLogger("ray.data").setLevel(logging.ERROR)
-        yield ray
-    finally:
-        if ours:
-            ray.shutdown()
-
-
-def _begin(ray: Any, address: str) -> None:
-    """Connect to a cluster, or start one here; its programs have half a minute to start, too little on a busy machine.
-
-    Raises:
-        BadRecipe: neither can be done.
-    """
-    where = {"address": address} if address else {"address": "local", "include_dashboard": False}
-    for attempt in range(1, STARTS + 1):
-        try:
-            ray.init(**where, log_to_driver=False, logging_level=logging.ERROR)
-        except Exception as error:  # Ray raises plain Exceptions too
-            ray.shutdown()
-            if address or attempt == STARTS:
-                there = address or "this machine"
-                raise BadRecipe("batch", f"no Ray on {there} ({printable(str(error), 160)})") from None
-            log.warning("Ray did not start (%s); trying again", printable(str(error), 160))
-        else:
-            return
-
-
-def _room(ray: Any, config: BatchConfig, share: float) -> None:
-    """Ask the cluster for room for all workers, and give it back: a run that cannot start says so.
-
-    Raises:
-        BadRecipe: it has no such room, or not within ``start_s``.
-    """
-    there, gpus = ray.cluster_resources(), config.gpus_each()
-    if gpus * config.workers > there.get("GPU", 0.0):
-        sentence = f"{config.workers} workers want {gpus * config.workers:g} GPUs, the Ray cluster has "
-        raise BadRecipe("batch", f"{sentence}{there.get('GPU', 0.0):g}; give fewer --workers, or less --gpus each")
-    from ray.util import placement_group, remove_placement_group
-
-    each = {"CPU": share} | ({"GPU": gpus} if gpus else {})
-    group = placement_group([each] * config.workers)
-    try:
-        if not group.wait(config.start_s):
-            free = ray.available_resources().get("CPU", 0.0)
-            raise BadRecipe(
-                "batch",
-                f"no room for {config.workers} workers of {share:g} cores within {config.start_s:g} s: "
-                f"{free:g} of {there.get('CPU', 0.0):g} cores are free, perhaps on no one machine; give fewer "
-                "--workers, or wait for what else runs there",
-            )
-    finally:
-        remove_placement_group(group)

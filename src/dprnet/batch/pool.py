@@ -1,4 +1,4 @@
-"""The processes of a run: started when there is work, killed when a video costs too much, replaced when they die."""
+"""The processes of a run: started when there is work, killed when a task costs too much, replaced when they die."""
 
 from __future__ import annotations
 
@@ -14,73 +14,59 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, Protocol, TypeVar
 
-from dprnet.batch.config import BatchConfig
-from dprnet.batch.ledger import Row
-from dprnet.batch.videos import Local, Video
-from dprnet.batch.worker import empty_row, work
+from dprnet.batch.config import WorkerConfig
+from dprnet.batch.worker import Job, work
 from dprnet.core.errors import BadRecipe, printable
 
 log = logging.getLogger(__name__)
 
 POLL_S = 0.2  # ours: how often limits are looked at
-MOST_STARTS = 3  # ours: workers that die in a row before any video was given to them
+MOST_STARTS = 3  # ours: workers that die in a row before any task was given to them
 PAGE = os.sysconf("SC_PAGE_SIZE")
 
 Trouble = tuple[str, str]
 """A short reason and a sentence."""
 
 
-@dataclass(slots=True)
-class Task:
-    """A video to search."""
+class Task(Protocol):
+    """What a worker is given."""
 
-    video: Video
-    """A file, or the address that it was fetched from."""
-    local: Local
-    version: str = ""
-    attempts: int = 0
+    attempts: int
+    """How often it was given."""
 
     @property
-    def content(self) -> str:
-        """SHA-256 of its bytes."""
-        return self.local.content
+    def message(self) -> tuple[Any, ...]:
+        """What its job is called with."""
+        ...
 
-    def forget(self) -> None:
-        """Let go of what was fetched."""
-        if self.local.borrowed:
-            self.local.path.unlink(missing_ok=True)
+    def __str__(self) -> str:
+        """What the log calls it."""
+        ...
+
+
+T = TypeVar("T", bound=Task)
 
 
 @dataclass(slots=True, eq=False)
-class _Worker:
+class _Worker(Generic[T]):
     process: SpawnProcess
     connection: Connection
     since: float = field(default_factory=time.monotonic)
     ready: bool = False
-    task: Task | None = None
+    task: T | None = None
 
 
-def judged(task: Task, row: Row | None, trouble: Trouble, attempts: int) -> Row | None:
-    """The row of a video that a worker is done with, or lost; None: it is to be tried again."""
-    if row is not None:
-        return row | {"attempts": task.attempts}
-    if task.attempts < attempts:
-        log.warning("%s: %s; trying again", printable(str(task.video)), trouble[1])
-        return None
-    return empty_row(task.video, task.content, "quarantined", *trouble, task.attempts)
+class OneAtATime(Generic[T]):
+    """One worker, called with a task; with the limits and further tries of a whole crew."""
 
-
-class OneAtATime:
-    """One worker, called with a video; with the limits and further tries of a whole crew."""
-
-    def __init__(self, config: BatchConfig, threads: int) -> None:
+    def __init__(self, config: WorkerConfig, job: Job, threads: int) -> None:
         self._attempts = config.attempts
-        self._crew = Crew(config.model_copy(update={"workers": 1}), threads)
+        self._crew: Crew[T] = Crew(config.model_copy(update={"workers": 1}), job, threads)
 
-    def __call__(self, task: Task) -> Row:
-        """The row of a video, whatever came of it.
+    def __call__(self, task: T) -> tuple[Any, Trouble]:
+        """The answer; None with the trouble where no attempt gave one.
 
         Raises:
             BadRecipe, MissingFile, BadBundle, BadGallery: no worker can be started.
@@ -89,43 +75,52 @@ class OneAtATime:
         while True:
             self._crew.give(waiting)
             for done, found, trouble in self._crew.look(POLL_S):
-                row = judged(done, found, trouble, self._attempts)
-                if row is not None:
-                    return row
+                if found is not None or not tried_again(done, trouble, self._attempts):
+                    return found, trouble
                 waiting.append(done)
 
+    def dismiss(self) -> None:
+        """Kill the worker."""
+        self._crew.dismiss()
 
-class Crew:
-    """Workers, each with one video at a time."""
 
-    def __init__(self, config: BatchConfig, threads: int) -> None:
-        self._config = config
-        self._threads = threads
-        self._workers: list[_Worker] = []
+def tried_again(task: Task, trouble: Trouble, attempts: int) -> bool:
+    """Whether a task whose worker was lost, or failed, is given once more."""
+    if task.attempts < attempts:
+        log.warning("%s: %s; trying again", printable(str(task)), trouble[1])
+    return task.attempts < attempts
+
+
+class Crew(Generic[T]):
+    """Workers, each with one task at a time."""
+
+    def __init__(self, config: WorkerConfig, job: Job, threads: int) -> None:
+        self._config, self._job, self._threads = config, job, threads
+        self._workers: list[_Worker[T]] = []
         self._died_at_start = 0
 
     @property
     def busy(self) -> bool:
-        """Whether any worker has a video."""
+        """Whether any worker has a task."""
         return any(worker.task for worker in self._workers)
 
-    def give(self, waiting: deque[Task]) -> None:
-        """Hand videos to those who are free; start workers while there are more videos."""
+    def give(self, waiting: deque[T]) -> None:
+        """Hand tasks to those who are free; start workers while there are more tasks."""
         for worker in self._workers:
             if waiting and worker.ready and worker.task is None:
                 worker.task, worker.since = waiting.popleft(), time.monotonic()
                 worker.task.attempts += 1
                 with contextlib.suppress(OSError):  # it died just now: the next look tells
-                    worker.connection.send((str(worker.task.local.path), worker.task.content, str(worker.task.video)))
+                    worker.connection.send(worker.task.message)
         starting = sum(not worker.ready for worker in self._workers)
         if len(waiting) > starting and len(self._workers) < self._config.workers:
             self._workers.append(self._start())
 
-    def look(self, seconds: float) -> Iterator[tuple[Task, Row | None, Trouble]]:
-        """Wait a little; then the videos that are done, with their row, and those that failed, with the trouble."""
+    def look(self, seconds: float) -> Iterator[tuple[T, Any, Trouble]]:
+        """Wait a little; then the tasks that are done, with the answer, and those that failed, with the trouble."""
         if not self._workers:
             time.sleep(seconds)
-        by_handle: dict[Any, _Worker] = {worker.connection: worker for worker in self._workers}
+        by_handle: dict[Any, _Worker[T]] = {worker.connection: worker for worker in self._workers}
         for handle in wait(list(by_handle), seconds) if by_handle else ():
             worker = by_handle[handle]
             try:
@@ -139,7 +134,9 @@ class Crew:
                 worker.ready, self._died_at_start = True, 0
             elif worker.task is not None:
                 task, worker.task = worker.task, None
-                yield (task, value, ("", "")) if kind == "row" else (task, None, ("fault", f"a fault of ours: {value}"))
+                yield (
+                    (task, value, ("", "")) if kind == "done" else (task, None, ("fault", f"a fault of ours: {value}"))
+                )
         for worker in list(self._workers):
             trouble = self._over(worker)
             if trouble:
@@ -153,15 +150,15 @@ class Crew:
             worker.connection.close()
         self._workers = []
 
-    def _start(self) -> _Worker:
+    def _start(self) -> _Worker[T]:
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
-        process = context.Process(target=work, args=(theirs, self._config, self._threads), name="dprnet batch")
+        process = context.Process(target=work, args=(theirs, self._job, self._threads), name="dprnet batch")
         process.start()
         theirs.close()
         return _Worker(process, ours)
 
-    def _over(self, worker: _Worker) -> Trouble | None:
+    def _over(self, worker: _Worker[T]) -> Trouble | None:
         """What a worker has too much of."""
         spent = time.monotonic() - worker.since
         if worker.task is None:
@@ -174,7 +171,7 @@ class Crew:
             return "limit:memory", f"its worker held {held} MB, at most {self._config.item_mb}"
         return None
 
-    def _lost(self, worker: _Worker, trouble: Trouble) -> Iterator[tuple[Task, Row | None, Trouble]]:
+    def _lost(self, worker: _Worker[T], trouble: Trouble) -> Iterator[tuple[T, Any, Trouble]]:
         _kill(worker.process)
         worker.connection.close()
         self._workers.remove(worker)
@@ -183,8 +180,9 @@ class Crew:
             return
         self._died_at_start += not worker.ready
         if self._died_at_start >= MOST_STARTS:
-            sentence = f"{MOST_STARTS} workers in a row were lost before their first video: {trouble[1]}"
-            raise BadRecipe("batch", f"{sentence}; give fewer --workers, or --workers 0 to see why")
+            sentence = f"{MOST_STARTS} workers in a row were lost before they had anything to do: {trouble[1]}"
+            way = "give fewer --workers, or work in one process to see why"
+            raise BadRecipe(self._config.command, f"{sentence}; {way}")
 
 
 def _kill(process: SpawnProcess) -> None:

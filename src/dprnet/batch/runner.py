@@ -16,9 +16,9 @@ from dprnet.batch.config import BatchConfig
 from dprnet.batch.ledger import BAD, Ledger, Row
 from dprnet.batch.mirror import Mirror
 from dprnet.batch.on_ray import OnRay
-from dprnet.batch.pool import POLL_S, Crew, Task, judged
-from dprnet.batch.videos import Video, brought_here, fetching_of, version_of
-from dprnet.batch.worker import empty_row, load, search
+from dprnet.batch.pool import POLL_S, Crew, tried_again
+from dprnet.batch.videos import Video, VideoTask, brought_here, fetching_of, version_of
+from dprnet.batch.worker import SearchJob, empty_row, load, quarantined, search
 from dprnet.core.addresses import is_address
 from dprnet.core.bundle import Bundle
 from dprnet.core.errors import DprnetError
@@ -125,7 +125,7 @@ class _Tasks:
         self.already = 0
         shutil.rmtree(self._folder, ignore_errors=True)  # of a run that was killed
 
-    def __iter__(self) -> Iterator[Task | Row | None]:
+    def __iter__(self) -> Iterator[VideoTask | Row | None]:
         """A task, a row where there is nothing to search, None for a video that has its result."""
         for video in self._videos:
             try:
@@ -138,7 +138,7 @@ class _Tasks:
             except DprnetError as error:
                 yield empty_row(video, f"path:{video}", "failed", error.reason, str(error))
                 continue
-            task = Task(video, local, version)
+            task = VideoTask(video, local, version)
             if self._done(local.content):
                 task.forget()
                 yield None
@@ -157,35 +157,37 @@ def _here(tasks: _Tasks, config: BatchConfig) -> Iterator[Row | None]:
     shop = load(config)
     with shop.gallery or contextlib.nullcontext():
         for task in tasks:
-            if isinstance(task, Task):
+            if isinstance(task, VideoTask):
                 yield _finished(task, search(shop, task.local.path, task.content, config, str(task.video)))
             else:
                 yield task
 
 
-def _finished(task: Task, row: Row) -> Row:
+def _finished(task: VideoTask, row: Row) -> Row:
     task.forget()
     return row | {"version": task.version}
 
 
 def _crew(tasks: _Tasks, config: BatchConfig) -> Iterator[Row | None]:
     """In several processes, each with one video at a time."""
-    waiting: deque[Task] = deque()
-    crew = Crew(config, threads=max(1, (os.cpu_count() or 1) // config.workers))
+    waiting: deque[VideoTask] = deque()
+    threads = max(1, (os.cpu_count() or 1) // config.workers)
+    crew: Crew[VideoTask] = Crew(config, SearchJob(config), threads)
     try:
         with Ahead.of(tasks, config.workers) as ahead:
             while not ahead.over or waiting or crew.busy:
                 for task in ahead.take() if len(waiting) < config.workers else ():
-                    if isinstance(task, Task):
+                    if isinstance(task, VideoTask):
                         waiting.append(task)
                     else:
                         yield task
                 crew.give(waiting)
                 for done, found, trouble in crew.look(POLL_S):
-                    row = judged(done, found, trouble, config.attempts)
-                    if row is None:
+                    if found is not None:
+                        yield _finished(done, found | {"attempts": done.attempts})
+                    elif tried_again(done, trouble, config.attempts):
                         waiting.append(done)
                     else:
-                        yield _finished(done, row)
+                        yield _finished(done, quarantined(done, trouble))
     finally:
         crew.dismiss()

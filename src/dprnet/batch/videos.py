@@ -33,6 +33,35 @@ class Local:
     """It was fetched, and goes when its video is done."""
 
 
+@dataclass(slots=True)
+class VideoTask:
+    """A video to search."""
+
+    video: Video
+    """A file, or the address that it was fetched from."""
+    local: Local
+    version: str = ""
+    attempts: int = 0
+
+    @property
+    def content(self) -> str:
+        """SHA-256 of its bytes."""
+        return self.local.content
+
+    @property
+    def message(self) -> tuple[str, str, str]:
+        """What its worker is told."""
+        return str(self.local.path), self.content, str(self.video)
+
+    def __str__(self) -> str:
+        return str(self.video)
+
+    def forget(self) -> None:
+        """Let go of what was fetched."""
+        if self.local.borrowed:
+            self.local.path.unlink(missing_ok=True)
+
+
 def fetching_of(config: BatchConfig) -> FetchLimits:
     """What fetching one video may cost."""
     return FetchLimits(

@@ -1,4 +1,4 @@
-"""One process of a run: loads the networks once, then searches a video at a time."""
+"""One process of a run: loads the networks once, then does one thing at a time, such as to search a video."""
 
 from __future__ import annotations
 
@@ -8,22 +8,49 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from dprnet.batch.config import BatchConfig
 from dprnet.core.errors import DprnetError
 
 if TYPE_CHECKING:
     from dprnet.batch.ledger import Row
+    from dprnet.batch.videos import VideoTask
     from dprnet.pipeline import VideoToShop
 
 DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG of prctl(2)
 
 
-def work(connection: Connection, config: BatchConfig, threads: int) -> None:
-    """Run by the child: says ("ready", None), then answers each path with ("row", row).
+class Job(Protocol):
+    """What a worker does; handed to its process."""
+
+    def load(self, threads: int) -> Callable[..., Any]:
+        """Load the networks; what comes back is called with every message.
+
+        Raises:
+            DprnetError: what the user can mend.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class SearchJob:
+    """Searches videos; its messages are path, content, and what the row calls it."""
+
+    config: BatchConfig
+
+    def load(self, threads: int) -> Callable[[str, str, str], Row]:
+        """See :class:`Job`."""
+        shop = load(self.config, threads)
+        return lambda video, content, named: search(shop, Path(video), content, self.config, named)
+
+
+def work(connection: Connection, job: Job, threads: int) -> None:
+    """Run by the child: says ("ready", None), then answers each message with ("done", answer).
 
     What the user can mend at the start comes back as ("refused", error), a fault of ours as ("fault", its words).
     """
@@ -33,15 +60,15 @@ def work(connection: Connection, config: BatchConfig, threads: int) -> None:
         ctypes.CDLL(None).prctl(DIE_WITH_PARENT, signal.SIGKILL)
     with contextlib.suppress(EOFError, BrokenPipeError):
         try:
-            shop = load(config, threads)
+            answer = job.load(threads)
         except DprnetError as error:
             connection.send(("refused", error))
             return
         connection.send(("ready", None))
         while True:
-            video, content, named = connection.recv()
+            message = connection.recv()
             try:
-                connection.send(("row", search(shop, Path(video), content, config, named)))
+                connection.send(("done", answer(*message)))
             except Exception as error:  # it is told to the one who decides whether to try again
                 connection.send(("fault", f"{type(error).__name__}: {error}"))
 
@@ -101,6 +128,11 @@ def empty_row(video: Path | str, content: str, status: str, reason: str, note: s
     facts = {"path": str(video), "sha256": content, "status": status, "reason": reason, "note": note}
     costs = {"attempts": attempts, "seconds": 0.0, "duration_s": 0.0, "frames": 0, "bundle": "", "gallery": ""}
     return {**facts, **costs, "garments": 0, "picked": 0, "report": "", "version": "", "found": []}
+
+
+def quarantined(task: VideoTask, trouble: tuple[str, str]) -> Row:
+    """The row of a video that every attempt failed at."""
+    return empty_row(task.video, task.content, "quarantined", *trouble, task.attempts)
 
 
 def _found(garment: dict[str, Any]) -> list[dict[str, Any]]:

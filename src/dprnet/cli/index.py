@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -32,24 +32,25 @@ def index(
     private: Annotated[
         bool, typer.Option("--private-addresses", help="Fetch also from hosts that are not on the public internet.")
     ] = False,
+    on: Annotated[Literal["here", "ray"], typer.Option("--on", help="This process, or Ray Data.")] = "here",
+    address: Annotated[str, typer.Option("--address", help="A Ray cluster; without it Ray starts here.")] = "",
+    workers: Annotated[int, typer.Option("--workers", min=0, help="Processes that embed, on Ray.")] = 0,
+    gpus: Annotated[
+        float | None, typer.Option("--gpus", min=0, help="GPUs of the Ray cluster a worker holds; 1 with a GPU device.")
+    ] = None,
 ) -> int:
     """Read a catalogue and put its items into a gallery; photos that cannot be read are listed beside it."""
-    from dprnet.core.fetching import FetchLimits
+    from dprnet.batch import CatalogueConfig, embed_catalogue
+    from dprnet.core.config import parse_settings
     from dprnet.core.progress import on_stderr
     from dprnet.gallery import shown
-    from dprnet.pipeline import index_catalogue
 
-    done = index_catalogue(
-        catalogue,
-        gallery,
-        bundle=bundle,
-        device=device,
-        crop_photos=crop_photos,
-        fresh=fresh,
-        retire=retire_at_most if retire else None,
-        fetch=FetchLimits(private=private) if addresses else None,
-        progress=on_stderr(),
-    )
+    embedding = {"bundle": bundle, "device": device, "crop_photos": crop_photos}
+    where_run = {"on": on, "address": address, "workers": workers or int(on == "ray"), "gpus": gpus}
+    fetched = {"addresses": addresses, "private": private}
+    config = parse_settings(embedding | where_run | fetched, CatalogueConfig, "index")
+    share = retire_at_most if retire else None
+    done = embed_catalogue(catalogue, gallery, config, fresh=fresh, retire=share, progress=on_stderr())
     kept = f", {done.unchanged} items unchanged, {done.updated} with new texts, {len(done.retired)} retired"
     more = kept if done.unchanged or done.updated or done.retired else ""
     typer.echo(f"{shown(done.gallery)}: {done.items} items, {done.photos} photos{more}")

@@ -77,10 +77,13 @@ class Maker(Protocol):
 
     identity: str
     """Of the embedder."""
-    size: int
-    """D."""
     preparation: str
     """What is done to photos before they are embedded."""
+
+    @property
+    def size(self) -> int:
+        """D."""
+        ...
 
     def __call__(self, asked: Sequence[Asked]) -> Iterator[Answer]:
         """An answer for each item, in any order."""
