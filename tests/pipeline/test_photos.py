@@ -14,8 +14,8 @@ from dprnet.core.images import jpeg_bytes, read_image, shrink
 from dprnet.embed.embedder import Embedder
 from dprnet.embed.model import EmbedderConfig, EmbedderNetwork
 from dprnet.gallery import Item
-from dprnet.pipeline.indexing import CHUNK, MOST, SHARE, Pace
 from dprnet.pipeline.photos import THUMBNAIL_SIDE, Asked, PhotosHere
+from dprnet.pipeline.storing import CHUNK, MOST, SHARE, Pace
 
 
 @pytest.fixture(scope="module")
@@ -104,7 +104,7 @@ def test_a_run_that_is_left_ends_its_threads(items: list[Item], embedder: Embedd
 def test_commits_grow_where_they_take_long(monkeypatch: pytest.MonkeyPatch) -> None:
     """By hand: a commit of 2 s may come every 40 s at most, or when MOST items wait."""
     now = [100.0]
-    monkeypatch.setattr("dprnet.pipeline.indexing.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("dprnet.pipeline.storing.time.monotonic", lambda: now[0])
     pace = Pace()
     assert [pace.due(count) for count in (0, 1, CHUNK, CHUNK + 1, 2 * CHUNK)] == [False, False, True, False, True]
     with pace.writing():
