@@ -6,6 +6,7 @@ import itertools
 import logging
 import math
 import os
+import socket
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ log = logging.getLogger(__name__)
 SPARE_CPUS = 0.5  # ours: for Ray's own work; where actors hold every core, reading gets none and nothing ever moves
 LEAST_CPUS = 0.1  # ours: a worker that shares a core with more than nine others only costs memory
 STARTS = 3  # ours
+KNOCK_S = 20.0  # ours: a machine far away has answered by then
+WAY = "; see that it runs, and where it asks for a token set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN"
 T = TypeVar("T")
 
 WAVE = 500  # ours: entries a worker before Ray is given a new list: it holds all of a list's entries at once
@@ -124,6 +127,8 @@ def _begin(ray: Any, config: WorkerConfig) -> None:
         BadRecipe: neither can be done.
     """
     address = config.address
+    if address:
+        _knock(address, config.command)
     where = {"address": address} if address else {"address": "local", "include_dashboard": False}
     for attempt in range(1, STARTS + 1):
         try:
@@ -131,13 +136,22 @@ def _begin(ray: Any, config: WorkerConfig) -> None:
         except Exception as error:  # Ray raises plain Exceptions too
             ray.shutdown()
             if address or attempt == STARTS:
-                there = address or "this machine"
-                way = "; see that it runs, and where it asks for a token set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN"
-                sentence = f"no Ray on {there} ({printable(str(error), 160)}){way if address else ''}"
-                raise BadRecipe(config.command, sentence) from None
+                there, way = (address, WAY) if address else ("this machine", "")
+                raise BadRecipe(config.command, f"no Ray on {there} ({printable(str(error), 160)}){way}") from None
             log.warning("Ray did not start (%s); trying again", printable(str(error), 160))
         else:
             return
+
+
+def _knock(address: str, command: str) -> None:
+    """Refuse an address (``HOST:PORT``) where nobody listens at once: Ray itself would ask for minutes."""
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdigit() or "/" in host:
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), KNOCK_S).close()
+    except (OSError, OverflowError) as error:
+        raise BadRecipe(command, f"no Ray on {address} ({printable(str(error), 160)}){WAY}") from None
 
 
 def make_room(ray: Any, config: WorkerConfig, share: float) -> None:
