@@ -7,10 +7,12 @@ import pytest
 import torch
 
 from dprnet.core import graphs
+from dprnet.core.bundle import Bundle
+from dprnet.core.errors import BadRecipe
 from dprnet.embed.config import EmbedderConfig
 from dprnet.embed.graphs import parts
 from dprnet.embed.model import EmbedderNetwork
-from dprnet.evaluate.quantise import quantised
+from dprnet.evaluate.quantise import quantise, quantised
 
 pytest.importorskip("nncf")
 pytest.importorskip("openvino")
@@ -50,3 +52,8 @@ def test_a_network_with_all_parts_compiles_keeps_unit_length_and_answers_nearly_
     # Trained and colours; principal directions of what random weights see are noise, and make it large.
     for part, share in ((slice(0, 16), 0.5), (slice(22, 27), 0.2)):
         assert (found[:, part] * wanted[:, part]).sum(axis=1).min() > 0.98 * share
+
+
+def test_an_unknown_part_is_named(random_bundle):
+    with pytest.raises(BadRecipe, match="unknown 'gallery'; known: detector, embedder"):
+        quantise(Bundle.from_pretrained(random_bundle), random_bundle, parts=["embedder", "gallery"])

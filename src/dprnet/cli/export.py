@@ -26,12 +26,15 @@ def export(
     measured_on: Annotated[
         Path | None, typer.Option("--set", help="With --int8: a video-to-shop set that their loss is measured on too.")
     ] = None,
+    parts: Annotated[
+        list[str] | None, typer.Option("--part", help="With --int8: detector or embedder alone; both unless given.")
+    ] = None,
 ) -> None:
     """Write a bundle's networks as ONNX, their preprocessing inside, and compare the answers with torch's."""
     from dprnet.core.bundle import Bundle
 
     if int8 is not None:
-        _quantise(Bundle.from_pretrained(bundle), int8, measured_on)
+        _quantise(Bundle.from_pretrained(bundle), int8, measured_on, parts)
         return
     from dprnet.pipeline.export import export as write
 
@@ -45,10 +48,10 @@ def export(
         )
 
 
-def _quantise(bundle: Bundle, data: Path, shopset: Path | None) -> None:
-    from dprnet.evaluate.quantise import ALLOWED, quantise
+def _quantise(bundle: Bundle, data: Path, shopset: Path | None, parts: list[str] | None) -> None:
+    from dprnet.evaluate.quantise import ALLOWED, PARTS, quantise
 
-    for one in quantise(bundle, data, shopset):
+    for one in quantise(bundle, data, shopset, parts or PARTS):
         told = ", ".join(f"{name} {ours:.3f} (torch {torch:.3f})" for name, (torch, ours) in one.figures.items())
         verdict = "the default" if one.default else f"not the default: it loses more than {ALLOWED}"
         typer.echo(f"{one.part}: {told}; {one.megabytes:.1f} MB; {verdict}")

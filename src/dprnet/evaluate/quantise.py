@@ -10,7 +10,7 @@ import io
 import logging
 import os
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from dprnet.core import graphs, int8
 from dprnet.core.bundle import SHIPPED, Bundle
-from dprnet.core.errors import BadBundle, MissingExtra
+from dprnet.core.errors import BadBundle, BadRecipe, MissingExtra
 from dprnet.core.images import cut_out
 from dprnet.core.records import FloatArray, Frame, Image
 from dprnet.data import ccp, clothing, luma
@@ -39,6 +39,7 @@ log = logging.getLogger(__name__)
 ALLOWED = 0.01  # ours: what AP or Recall@1 may lose
 CALIBRATION = 200  # ours: images; NNCF's own default is 300, and ranges of activations settle earlier
 SPLIT = "validation"
+PARTS = ("detector", "embedder")
 
 # What stays in float32: colours are counted in fine steps, the length of a vector must be its length, and the first two
 # blocks work on few channels of very different ranges (with them in int8 the worst cosine to float32 was 0.88).
@@ -68,7 +69,9 @@ class Quantised:
         return max(torch - ours for torch, ours in self.figures.values())
 
 
-def quantise(bundle: Bundle, data: Path, shopset: Path | None = None) -> tuple[Quantised, ...]:
+def quantise(
+    bundle: Bundle, data: Path, shopset: Path | None = None, parts: Collection[str] = PARTS
+) -> tuple[Quantised, ...]:
     """Make int8 graphs of the detector's backbone and of the embedder, measure them, and put them into the bundle.
 
     Calibrated on some validation photos of the folder of real data; measured on all of them, and on the garments of a
@@ -77,21 +80,25 @@ def quantise(bundle: Bundle, data: Path, shopset: Path | None = None) -> tuple[Q
     Args:
         bundle: in a folder of one's own.
         shopset: a video-to-shop set, whose garments are also looked for in its shop: the real photos hold few queries.
+        parts: which networks; the others stay in float32.
 
     Raises:
+        BadRecipe: a part that no bundle has.
         BadBundle: a bundle of the package itself, which commands do not change.
         MissingExtra: NNCF or OpenVINO is not installed.
         MissingFile, BadDataset: the data is not there.
     """
+    for part in sorted(set(parts) - set(PARTS)):
+        raise BadRecipe("part", f"unknown '{part}'; known: {', '.join(PARTS)}")
     if bundle.folder.parent == SHIPPED:
         raise BadBundle(bundle.folder, "a bundle of the package is not changed; copy its folder and name the copy")
     if missing := [name for name in ("nncf", "openvino") if find_spec(name) is None]:
         raise MissingExtra("int8", f"{' and '.join(missing)} not installed; get it with: pip install 'dprnet[int8]'")
     done = []
-    if bundle.settings("detector"):
+    if "detector" in parts and bundle.settings("detector"):
         bundle, one = _detector(bundle, ccp.labelled_images(data, SPLIT))
         done.append(one)
-    if bundle.settings("embedder"):
+    if "embedder" in parts and bundle.settings("embedder"):
         bundle, one = _embedder(bundle, data, shopset)
         done.append(one)
     return tuple(done)
