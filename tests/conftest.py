@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
+import http.server
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -227,6 +231,27 @@ def deepfashion2(tmp_path_factory: pytest.TempPathFactory) -> Path:
             values = {"source": "shop" if shop else "user", "pair_id": pair, **items}
             (root / split / "annos" / f"{stem}.json").write_text(json.dumps(values))
     return root
+
+
+@pytest.fixture(scope="session")
+def web_server() -> Callable[..., contextlib.AbstractContextManager[str]]:
+    """Serves a class of request handlers on 127.0.0.1 while a ``with`` statement lasts, which gets the address."""
+
+    @contextlib.contextmanager
+    def running(handler: type[http.server.BaseHTTPRequestHandler], **settings: str) -> Iterator[str]:
+        quiet = type("Quiet", (handler,), {"log_message": lambda self, *words: None})  # nothing on stderr
+        made = functools.partial(quiet, **settings)
+        with http.server.ThreadingHTTPServer(("127.0.0.1", 0), made) as server:
+            server.daemon_threads = True
+            thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+            thread.start()
+            try:
+                yield f"http://127.0.0.1:{server.server_address[1]}"
+            finally:
+                server.shutdown()
+                thread.join()
+
+    return running
 
 
 @pytest.fixture

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import functools
 import http.server
-import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -34,20 +33,10 @@ def videos(moving_square: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def site(videos: Path) -> Iterator[str]:
+def site(web_server: Callable[..., AbstractContextManager[str]], videos: Path) -> Iterator[str]:
     """The videos on a web server."""
-
-    class Quiet(http.server.SimpleHTTPRequestHandler):
-        def log_message(self, *words: object) -> None:
-            """Nothing on stderr."""
-
-    handler = functools.partial(Quiet, directory=str(videos))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as running:
-        thread = threading.Thread(target=running.serve_forever, args=(0.05,))
-        thread.start()
-        yield f"http://127.0.0.1:{running.server_address[1]}"
-        running.shutdown()
-        thread.join()
+    with web_server(http.server.SimpleHTTPRequestHandler, directory=str(videos)) as address:
+        yield address
 
 
 @pytest.fixture

@@ -10,9 +10,9 @@ import shutil
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import numpy as np
@@ -28,13 +28,9 @@ from dprnet.gallery import Gallery, Item, Problem
 from dprnet.pipeline import index_catalogue
 from dprnet.pipeline.photos import Answer, Asked, Photo
 
-# Ray warns of itself, of settings that it reads but nobody set, and of pipes that it leaves to its programs.
-pytestmark = [
-    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
-    pytest.mark.filterwarnings("ignore::FutureWarning"),
-    pytest.mark.filterwarnings("ignore::ResourceWarning"),
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
-]
+from .conftest import RAY_WARNS
+
+pytestmark = RAY_WARNS
 
 
 @pytest.mark.parametrize(
@@ -80,15 +76,12 @@ def test_the_command_without_ray(
 
 
 @pytest.fixture
-def deadly(tmp_path: Path) -> Iterator[str]:
+def deadly(web_server: Callable[..., AbstractContextManager[str]], tmp_path: Path) -> Iterator[str]:
     """A web server whose photo kills whoever asks for it: as one that a codec falls over."""
     Image.new("RGB", (40, 60), (200, 30, 30)).save(tmp_path / "good.png")
     good = (tmp_path / "good.png").read_bytes()
 
     class Handler(http.server.BaseHTTPRequestHandler):
-        def log_message(self, *words: object) -> None:
-            """Nothing on stderr."""
-
         def do_GET(self) -> None:
             if "poison" in self.path:
                 for child in multiprocessing.active_children():
@@ -99,12 +92,8 @@ def deadly(tmp_path: Path) -> Iterator[str]:
             self.end_headers()
             self.wfile.write(good)
 
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as running:
-        thread = threading.Thread(target=running.serve_forever, args=(0.05,))
-        thread.start()
-        yield f"http://127.0.0.1:{running.server_address[1]}"
-        running.shutdown()
-        thread.join()
+    with web_server(Handler) as address:
+        yield address
 
 
 @pytest.mark.slow
@@ -219,7 +208,6 @@ def test_neither_a_worker_nor_the_driver_that_is_killed_loses_an_item(random_bun
     there = stored()
     assert 128 <= there < photos
     assert there % 64 == 0, "a commit is whole or absent"
-    assert "trying again" in told.read_text("utf-8") or "Indexing" in told.read_text("utf-8")
     done = index_catalogue(shop, gallery, bundle=random_bundle)
     assert (done.items, done.photos, done.unchanged) == (photos, photos - there, there)
     assert len(rows(gallery)) == photos

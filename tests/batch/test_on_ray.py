@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import collections
 import json
 import os
 import signal
@@ -21,15 +20,9 @@ from dprnet.batch import BatchConfig, find_videos, on_ray, ray_cluster, read_res
 from dprnet.core.errors import BadRecipe, MissingExtra
 from dprnet.pipeline import index_catalogue
 
-Site = tuple[str, collections.Counter[str]]  # of the fixture `serve`: address, fetches of each file
+from .conftest import RAY_WARNS, Site
 
-# Ray warns of itself, of settings that it reads but nobody set, and of pipes that it leaves to its programs.
-pytestmark = [
-    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
-    pytest.mark.filterwarnings("ignore::FutureWarning"),
-    pytest.mark.filterwarnings("ignore::ResourceWarning"),
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
-]
+pytestmark = RAY_WARNS
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,8 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
@@ -77,16 +78,12 @@ def asked() -> list[str]:
 
 
 @pytest.fixture
-def server(asked: list[str], monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+def server(
+    web_server: Callable[..., AbstractContextManager[str]], asked: list[str], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[str]:
     monkeypatch.setattr(fetching, "FIRST_PAUSE_S", 0.01)
-    kind = type("Mine", (Handler,), {"asked": asked})
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), kind) as running:
-        running.daemon_threads = True
-        thread = threading.Thread(target=running.serve_forever, args=(0.05,))
-        thread.start()
-        yield f"http://127.0.0.1:{running.server_address[1]}"
-        running.shutdown()
-        thread.join()
+    with web_server(type("Mine", (Handler,), {"asked": asked})) as address:
+        yield address
 
 
 def test_what_is_there(server: str, asked: list[str]) -> None:

@@ -10,6 +10,7 @@ from dprnet.core import graph_cache, graphs
 from dprnet.core.bundle import Bundle, save_pretrained
 from dprnet.core.errors import BadBundle
 from dprnet.core.records import Frame
+from dprnet.detect.boxhead import BoxStageConfig
 from dprnet.detect.detector import Detector, export_parts
 from dprnet.detect.graphs import parts
 from dprnet.detect.model import DetectorNetwork
@@ -51,7 +52,12 @@ def same(found, wanted, atol=1e-3):
         np.testing.assert_allclose(found.answers[name], values, atol=atol, rtol=1e-3)
 
 
-@pytest.mark.parametrize("change", [{}, {"class_agnostic_boxes": True, "colour": 4, "embedding": 6}])
+TWO_CLASSES = BoxStageConfig(score_threshold=0.3, suppress_classes_iou=0.3)
+
+
+@pytest.mark.parametrize(
+    "change", [{}, {"class_agnostic_boxes": True, "colour": 4, "embedding": 6}, {"boxes": TWO_CLASSES}]
+)
 def test_the_answers_are_those_of_torch(sharp, config, tmp_path, change):
     if change:
         torch.manual_seed(1)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import functools
 import http.server
-import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
@@ -21,20 +20,10 @@ HERE = FetchLimits(private=True)
 
 
 @pytest.fixture(scope="module")
-def shop(small_catalogue: Path) -> Iterator[str]:
+def shop(web_server: Callable[..., AbstractContextManager[str]], small_catalogue: Path) -> Iterator[str]:
     """The small catalogue on a web server."""
-
-    class Quiet(http.server.SimpleHTTPRequestHandler):
-        def log_message(self, *words: object) -> None:
-            """Nothing on stderr."""
-
-    handler = functools.partial(Quiet, directory=str(small_catalogue.parent))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as running:
-        thread = threading.Thread(target=running.serve_forever, args=(0.05,))
-        thread.start()
-        yield f"http://127.0.0.1:{running.server_address[1]}"
-        running.shutdown()
-        thread.join()
+    with web_server(http.server.SimpleHTTPRequestHandler, directory=str(small_catalogue.parent)) as address:
+        yield address
 
 
 def test_photos_at_addresses(shop: str, random_bundle: Path, tmp_path: Path) -> None:

@@ -9,12 +9,12 @@ from typing import Self
 from dprnet.core.records import FloatArray
 from dprnet.gallery import live, opening, snapshot, writing
 from dprnet.gallery.address import shown
-from dprnet.gallery.asked import Asked
 from dprnet.gallery.engines import IndexConfig
 from dprnet.gallery.items import Item
+from dprnet.gallery.readable import ReadableGallery
 
 
-class Gallery(Asked):
+class Gallery(ReadableGallery):
     """Items with their photos' vectors: filled by :meth:`upsert`, asked by :meth:`search`. Use it with ``with``.
 
     A search sees one version of the store: the one read at the first search, or at :meth:`refresh`, or after a change

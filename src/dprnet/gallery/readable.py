@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
-class Asked:
+class ReadableGallery:
     """An open gallery, without what changes it; see :class:`dprnet.gallery.Gallery`."""
 
     def __init__(self, address: str, store: VectorStore, config: IndexConfig | None = None) -> None:
