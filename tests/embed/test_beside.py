@@ -40,12 +40,29 @@ def test_the_cosine_is_the_weighted_mean_of_the_parts(network: EmbedderNetwork) 
     images = photos(2, seed=1)
     with torch.inference_mode():
         one, other = network(images)
-        trained = functional.normalize(network.features(images), dim=1)
+        trained = functional.normalize(network.features(network.told(images)), dim=1)
         parts = [(trained, 0.4), (network.kept(images), 0.25), (network.shades(images), 0.35)]
     assert one.shape == (network.size,) == (8 + 6 + 5,)
     assert one.norm() == pytest.approx(1, abs=1e-5)
     wanted = sum(share * float(part[0] @ part[1]) for part, share in parts)
     assert float(one @ other) == pytest.approx(wanted, abs=1e-5)
+
+
+def test_a_head_may_stand_for_the_start_weights(network: EmbedderNetwork) -> None:
+    torch.manual_seed(0)
+    one = EmbedderNetwork(CONFIG.model_copy(update={"kept_by": "trained"})).eval()
+    assert one.kept is None
+    assert one.size == network.size
+    images = photos(3, seed=1)
+    with torch.inference_mode():
+        trained, kept, shades = one.parts(images)
+        vectors = one(images)
+        head = one.imitation(one.told(images))
+    assert torch.allclose(kept, head)
+    for part in (trained, kept, shades):
+        assert torch.allclose(part.norm(dim=1), torch.ones(3), atol=1e-5)
+    assert torch.allclose(vectors[:, 8:14], head * 0.25**0.5, atol=1e-6)
+    assert sum(p.numel() for p in one.parameters()) < 0.7 * sum(p.numel() for p in network.parameters())
 
 
 def test_shares_that_leave_nothing_are_refused() -> None:
@@ -58,7 +75,7 @@ def test_training_leaves_them_as_they_are(network: EmbedderNetwork) -> None:
     network.train()
     assert not any(module.training for module in network.kept.modules())
     optimizer = torch.optim.AdamW(network.parameters(), lr=0.1)
-    network.features(photos(4, 32)).square().sum().backward()
+    network.features(network.told(photos(4, 32))).square().sum().backward()
     optimizer.step()
     for name, value in network.state_dict().items():
         same = torch.equal(value, before[name])

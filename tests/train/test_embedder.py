@@ -236,7 +236,9 @@ def test_missing_start_and_missing_photos_are_named(shop, tmp_path):
         load_photos([gone], 24)
 
 
-@pytest.mark.parametrize("name", ["embedder-tiny", "embedder-tiny-2", "embedder-deepfashion"])
+@pytest.mark.parametrize(
+    "name", ["embedder-tiny", "embedder-tiny-2", "embedder-tiny-3", "embedder-tiny-4", "embedder-deepfashion"]
+)
 def test_the_recipes_are_read(request, name):
     recipe = load_recipe(request.config.rootpath / "recipes" / f"{name}.toml", EmbedderRecipe)
     assert recipe.steps > 0

@@ -30,7 +30,7 @@ def images():
 def test_the_centre_loss_pulls_to_the_centre_of_each_garment(images):
     made = training(centre=0.5)
     made.centres.data = torch.tensor([[1.0, 0.0], [0.0, -2.0]])
-    features = made.network.features(images)
+    features = made.network.features(made.network.told(images))
     terms = made.losses(images, CLASSES)
     apart = features - made.centres[CLASSES]
     assert terms["centre"].item() == pytest.approx(0.5 * apart.square().sum(dim=1).mean().item() / 2, rel=1e-4)
@@ -54,5 +54,19 @@ def test_a_branch_without_weight_is_not_there(images, distance, loss):
     made = training(distance=distance, classification=0, normalise=False, margin=0.7)
     assert made.branch is None
     terms = made.losses(images, CLASSES)
-    wanted = loss(made.network.features(images), CLASSES, 0.7)
+    wanted = loss(made.network.features(made.network.told(images)), CLASSES, 0.7)
     assert terms["total"].item() == terms["distance"].item() == pytest.approx(wanted.item(), rel=1e-4)
+
+
+def test_the_head_that_imitates_learns_from_the_rows_that_have_something(images):
+    torch.manual_seed(0)
+    network = NETWORK.model_copy(update={"kept": 3, "kept_by": "trained"})
+    loss = LossSettings(imitation=2.0)
+    made = RetrievalTraining(EmbedderRecipe(data=(PhotoSource(kind="luma"),), network=network, loss=loss), classes=2)
+    wanted = torch.tensor([[1.0, 0, 0], [0, 0, 0], [0, 1.0, 0], [0, 0, 0]])
+    terms = made.train().losses(images, CLASSES, wanted)
+    given = made.network.imitation(made.network.told(images))
+    away = (1 - given[0, 0]) + (1 - given[2, 1])
+    assert terms["imitation"].item() == pytest.approx(2.0 * away.item() / 2, rel=1e-4)
+    parts = sum(terms[name].item() for name in ("classification", "distance", "imitation"))
+    assert terms["total"].item() == pytest.approx(parts, rel=1e-5)

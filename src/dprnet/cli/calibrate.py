@@ -1,13 +1,16 @@
-"""``dprnet calibrate proposals|picking|shares|matching``."""
+"""``dprnet calibrate input|proposals|picking|shares|matching``."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from dprnet.cli.common import CacheOption, DataArgument, DeviceOption, EveryOption
+
+if TYPE_CHECKING:
+    from dprnet.evaluate.detection.sweep import Knob
 
 app = typer.Typer(help="Fit thresholds on validation data.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -47,27 +50,56 @@ def picking(
     typer.echo(done.config.model_dump_json())
 
 
+PhotosOption = Annotated[
+    Path | None, typer.Option("--photos", help="Folder of real data: its validation street photos count too.")
+]
+BundleOption = Annotated[Path, typer.Option("--bundle", help="Folder of the bundle to store it in.")]
+TableOption = Annotated[Path | None, typer.Option("--table", help="File (CSV) for all values tried.")]
+PlotOption = Annotated[Path | None, typer.Option("--plot", help="The same as a picture (PNG, SVG or PDF).")]
+
+
+@app.command("input")
+def input_size(
+    data: DataArgument,
+    bundle: BundleOption,
+    photos: PhotosOption = None,
+    table: TableOption = None,
+    plot: PlotOption = None,
+    device: DeviceOption = "cpu",
+) -> None:
+    """Fit how large the detector sees a frame: the smallest that costs no precision; before proposals and picking."""
+    from dprnet.evaluate.detection.sweep import INPUT
+
+    _turn(INPUT, data, bundle, photos, table, plot, device)
+
+
 @app.command()
 def proposals(
     data: DataArgument,
-    bundle: Annotated[Path, typer.Option("--bundle", help="Folder of the bundle to store it in.")],
-    photos: Annotated[
-        Path | None, typer.Option("--photos", help="Folder of real data: its validation street photos count too.")
-    ] = None,
-    table: Annotated[Path | None, typer.Option("--table", help="File (CSV) for all numbers tried.")] = None,
-    plot: Annotated[Path | None, typer.Option("--plot", help="The same as a picture (PNG, SVG or PDF).")] = None,
+    bundle: BundleOption,
+    photos: PhotosOption = None,
+    table: TableOption = None,
+    plot: PlotOption = None,
     device: DeviceOption = "cpu",
 ) -> None:
     """Fit how many boxes the detector's first stage hands on: the fewest that cost no precision; before picking."""
-    from dprnet.core.progress import on_stderr
-    from dprnet.evaluate.measure import calibrate_proposals
+    from dprnet.evaluate.detection.sweep import PROPOSALS
 
-    done = calibrate_proposals(bundle, data, photos, device=device, progress=on_stderr())
+    _turn(PROPOSALS, data, bundle, photos, table, plot, device)
+
+
+def _turn(
+    knob: Knob, data: Path, bundle: Path, photos: Path | None, table: Path | None, plot: Path | None, device: str
+) -> None:
+    from dprnet.core.progress import on_stderr
+    from dprnet.evaluate.measure import calibrate_detector
+
+    done = calibrate_detector(bundle, data, knob, photos, device=device, progress=on_stderr())
     if table is not None:
         done.write_table(table)
     if plot is not None:
         done.plot(plot)
-    typer.echo(f"{done.kept} proposals")
+    typer.echo(f"{done.chosen} {knob.noun}")
 
 
 @app.command()

@@ -23,6 +23,7 @@ from dprnet.embed.config import BatchNorm, EmbedderConfig
 CHANNELS = 3
 NODES = 8  # ours: as the floor's histogram
 CELLS = 64  # ours: colours are averaged to so many cells a side
+HIDDEN = 1024  # ours: numbers between the two layers that imitate
 WHITE = 0.96  # ours: a cell whose channels all reach it is the ground a shop photo stands on
 
 
@@ -106,6 +107,21 @@ class Kept(Part):
     def see(self, images: Tensor) -> Tensor:
         """(B, C) pooled features."""
         return functional.normalize(self.backbone(images)[0].mean(dim=(2, 3)), dim=1)
+
+
+class Imitation(nn.Sequential):
+    """What the trained network tells, (B, C) -> (B, K) of length 1: the kept features as it imitates them.
+
+    Trained to give of a photo, however it is augmented, what :class:`Kept` gives of it as it is (distillation, Hinton
+    et al. 2015, of features). One backbone then does what two do.
+    """
+
+    def __init__(self, told: int, size: int) -> None:
+        super().__init__(nn.Linear(told, HIDDEN), nn.ReLU(), nn.Linear(HIDDEN, size))
+
+    def forward(self, told: Tensor) -> Tensor:
+        """The part of each image."""
+        return functional.normalize(super().forward(told).float(), dim=1)
 
 
 class Shades(Part):

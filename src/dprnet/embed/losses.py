@@ -77,6 +77,24 @@ def centroid_triplet(embeddings: Tensor, instances: Tensor, margin: float = 0.3)
     return (margin + near - far).clamp_min(0)[usable].mean()
 
 
+def imitation(given: Tensor, wanted: Tensor) -> Tensor:
+    """The mean of 1 - cosine over the rows that have something to imitate (ours).
+
+    Args:
+        given: (B, K) of length 1.
+        wanted: (B, K) of length 1, or 0 throughout where there is nothing to imitate.
+
+    Returns:
+        A number from 0 to 2; 0 where no row has anything.
+
+    >>> told = torch.tensor([[1.0, 0.0], [0.0, 1.0], [1.0, 0.0]])
+    >>> float(imitation(told, torch.tensor([[1.0, 0.0], [1.0, 0.0], [0.0, 0.0]])))
+    0.5
+    """
+    there = wanted.abs().sum(dim=1) > 0
+    return ((1 - (given * wanted).sum(dim=1)) * there).sum() / there.sum().clamp_min(1)
+
+
 def contrast(
     embeddings: Tensor, instances: Tensor, seen: Tensor, seen_instances: Tensor, temperature: float = 0.1
 ) -> Tensor:

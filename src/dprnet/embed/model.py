@@ -14,7 +14,7 @@ from torch.nn import functional
 from torch.nn.utils.fusion import fuse_linear_bn_eval
 
 from dprnet.embed.backbone import build_backbone, freeze_batch_norm
-from dprnet.embed.beside import Kept, Shades, Shrink
+from dprnet.embed.beside import Imitation, Kept, Shades, Shrink
 from dprnet.embed.colour import ColourPool
 from dprnet.embed.config import EmbedderConfig
 
@@ -46,7 +46,8 @@ class EmbedderNetwork(nn.Module):
         self.trained = config.size or sum(widths)
         smaller = 0 < config.trained_image_size < config.image_size
         self.shrink = Shrink(config.image_size, config.trained_image_size) if smaller else None
-        self.kept = Kept(config) if config.kept else None
+        self.kept = Kept(config) if config.kept and config.kept_by == "start" else None
+        self.imitation = Imitation(sum(widths), config.kept) if config.kept and self.kept is None else None
         self.shades = Shades(config.shades, config.image_size) if config.shades else None
         self.size = self.trained + config.kept + config.shades
 
@@ -60,24 +61,34 @@ class EmbedderNetwork(nn.Module):
             found.append(self.colour(images, maps[-1]))
         return found
 
-    def features(self, images: Tensor) -> Tensor:
-        """(B, D') what is trained, before normalisation."""
+    def told(self, images: Tensor) -> Tensor:
+        """(B, C) what all levels tell, each with its scale: what the heads read."""
         parts = self.pooled(images)
         if len(parts) > 1:
             parts = [part * scale for part, scale in zip(parts, self.scales, strict=True)]
-        joined: Tensor = self.fc(torch.cat(parts, dim=1)).float()
+        return torch.cat(parts, dim=1)
+
+    def features(self, told: Tensor) -> Tensor:
+        """(B, D') what is trained, before normalisation."""
+        joined: Tensor = self.fc(told).float()
         with torch.autocast(joined.device.type, enabled=False):
             standard: Tensor = self.standard(joined)
         return standard
 
+    def parts(self, images: Tensor) -> tuple[Tensor, Tensor | None, Tensor | None]:
+        """What is trained, the kept features and the shades: (B, K) each of length 1, None where there is none."""
+        told = self.told(images)
+        kept = self.kept(images) if self.kept is not None else None
+        if self.imitation is not None:
+            kept = self.imitation(told)
+        shades = self.shades(images) if self.shades is not None else None
+        return functional.normalize(self.features(told), dim=1), kept, shades
+
     def forward(self, images: Tensor) -> Tensor:
         """(B, D) embeddings, each of length 1."""
-        trained = functional.normalize(self.features(images), dim=1)
         # Roots, so that the cosine of two images is the mean of the parts' cosines, weighted with their shares.
-        left, *others = self.config.shares
-        beside = zip((self.kept, self.shades), others, strict=True)
-        parts = [part(images) * share**0.5 for part, share in beside if part is not None]
-        return torch.cat([trained * left**0.5, *parts], dim=1)
+        weighed = zip(self.parts(images), self.config.shares, strict=True)
+        return torch.cat([part * share**0.5 for part, share in weighed if part is not None], dim=1)
 
     def folded(self) -> EmbedderNetwork:
         """A network of the same answers in evaluation mode, without the BatchNorm after fc: what a bundle holds."""
@@ -138,7 +149,8 @@ class EmbedderNetwork(nn.Module):
         was = self.training
         self.eval()
         standard, self.standard = self.standard, nn.Identity()
-        found = torch.cat([self.features(images[first : first + batch]) for first in range(0, len(images), batch)])
+        firsts = range(0, len(images), batch)
+        found = torch.cat([self.features(self.told(images[first : first + batch])) for first in firsts])
         self.standard = standard
         mean, variance = found.mean(dim=0), found.var(dim=0)
         standard.running_mean.copy_(mean)  # type: ignore[union-attr]

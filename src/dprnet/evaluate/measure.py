@@ -29,7 +29,7 @@ from dprnet.evaluate.calibrate import Calibration, calibrate_picking, save_picki
 from dprnet.evaluate.detection import DetectionFigures, evaluate_detection, front_back
 from dprnet.evaluate.detection.instances import InstanceFigures, evaluate_instances
 from dprnet.evaluate.detection.methods import by_overlap, by_vectors, instance_branch, showing
-from dprnet.evaluate.detection.proposals import Measure, ProposalFit, fit_proposals, save_proposals
+from dprnet.evaluate.detection.sweep import Knob, Measure, SweepFit, save_sweep, sweep
 from dprnet.evaluate.detection.videos import evaluate_videos
 from dprnet.evaluate.floors import WEIGHTS, Floor
 from dprnet.evaluate.matching import evaluate_matching, remembered
@@ -196,7 +196,7 @@ def calibrate_bundle(
 ) -> Calibration:
     """Fit the settings of picking on the videos of a validation set and store them in the bundle of a folder.
 
-    What the detector hands on is fitted before, by :func:`calibrate_proposals`.
+    What the detector hands on is fitted before, by :func:`calibrate_detector`.
 
     Args:
         either: pairs of classes that one garment may be seen as, such as ``"top,outerwear"``; taken as given.
@@ -215,25 +215,32 @@ def calibrate_bundle(
     return done
 
 
-def calibrate_proposals(
-    folder: Path, data: Path, photos: Path | None = None, *, device: str = "cpu", progress: Progress = SILENT
-) -> ProposalFit:
-    """Fit how many boxes the detector's first stage hands on, and store that in the bundle of a folder.
+def calibrate_detector(
+    folder: Path,
+    data: Path,
+    knob: Knob,
+    photos: Path | None = None,
+    *,
+    device: str = "cpu",
+    progress: Progress = SILENT,
+) -> SweepFit:
+    """Fit a setting that trades the detector's precision for time, and store it in the bundle of a folder.
 
     Args:
         folder: of the bundle.
         data: validation set; its videos are looked at once a second.
         photos: folder of the real data; the validation photos of ``ccp`` count as much as the set.
+        knob: which setting.
         device: where the detector runs.
-        progress: shows the numbers done.
+        progress: shows the values done.
     """
     bundle, shopset = Bundle.from_pretrained(folder), ShopSet.open(data)
     measures: dict[str, Measure] = {shopset.id: lambda detector: evaluate_videos(detector, shopset).ap50}
     if photos is not None:
         street = ccp.labelled_images(photos, "validation")
         measures["ccp"] = lambda detector: evaluate_detection(detector, street, bootstrap=1).ap50
-    done = fit_proposals(bundle, measures, device=device, progress=progress)
-    save_proposals(bundle.folder, done)
+    done = sweep(bundle, measures, knob, device=device, progress=progress)
+    save_sweep(bundle.folder, done)
     return done
 
 

@@ -47,7 +47,7 @@ FLOAT = (
     *(".*colour.*", ".*shades.*", r".*network\.pools.*"),
     *(r"__module\.network/.*", r".*network\.kept/.*"),  # unit lengths; what ``kept`` does around its backbone
     r".*shrink.*",  # OpenVINO fuses what follows, number by channel, into the product, and then refuses to compile it
-    *(r".*network\.fc.*", r".*\.turn.*", r".*stages\.[01]\..*", r".*proposals.*"),
+    *(r".*network\.fc.*", r".*\.turn.*", r".*imitation.*", r".*stages\.[01]\..*", r".*proposals.*"),
 )
 
 

@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch.nn import functional
 
 from dprnet.core.bundle import Bundle, save_pretrained
 from dprnet.core.config import parse_settings
@@ -183,8 +182,7 @@ def _parts(network: EmbedderNetwork, loaded: LoadedSets, progress: Progress) -> 
     with torch.inference_mode():
         for first in progress.track(firsts, "embedding", len(firsts)):
             batch = as_batch(images[first : first + BATCH])
-            found[0].append(functional.normalize(network.features(batch), dim=1))
-            for place, part in ((1, network.kept), (2, network.shades)):
+            for rows, part in zip(found, network.parts(batch), strict=True):
                 if part is not None:
-                    found[place].append(part(batch))
+                    rows.append(part)
     return [torch.cat(rows).numpy() if rows else None for rows in found]

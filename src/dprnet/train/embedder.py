@@ -24,6 +24,7 @@ from dprnet.core.progress import SILENT
 from dprnet.core.progress import Progress as Tracker
 from dprnet.embed.embedder import as_batch, export_weights
 from dprnet.embed.model import EmbedderNetwork
+from dprnet.train.imitation import kept_features
 from dprnet.train.photos import PhotoCache, load_photos
 from dprnet.train.retrieval import EmbedderRecipe, RetrievalTraining, make_sampler, start_network
 from dprnet.train.runs import RECIPE, Run, blend, read_checkpoint
@@ -74,6 +75,7 @@ def train_embedder(
         raise MissingExtra("lightning", "training needs it: pip install 'dprnet[train]'") from None
     run = Run(out, recipe, resume=resume)
     cache, validation = read_photos(recipe, tracker)
+    kept = kept_features(recipe, cache, out, tracker)
     sampler = make_sampler(recipe, cache)
     logger.info("%d photos, %d classes, from step %d of %d", len(cache), sampler.classes, run.step, recipe.steps)
     precision: Any = {"32": "32-true", "bf16": "bf16-mixed"}[recipe.precision]
@@ -92,7 +94,9 @@ def train_embedder(
         batch = sampler(step)
         names = [str(cache.shots[row].photo.path) for row in dict.fromkeys(batch.photos.tolist())]
         images = training.images(cache, batch, step, fabric.device)
-        terms = module.losses(images, torch.from_numpy(batch.classes).to(fabric.device))
+        # A dyed garment looks like nothing the start weights were asked about.
+        wanted = kept[batch.photos] * torch.from_numpy(batch.variants == 0)[:, None]
+        terms = module.losses(images, torch.from_numpy(batch.classes).to(fabric.device), wanted.to(fabric.device))
         check_finite(step, terms, names)
         optimizer.zero_grad()
         fabric.backward(terms["total"])

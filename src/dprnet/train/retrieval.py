@@ -20,7 +20,14 @@ from dprnet.data.photo_batch import BatchAugment, BatchAugmentSettings
 from dprnet.data.sampling import PKBatch, PKSampler
 from dprnet.embed.backbone import load_imagenet
 from dprnet.embed.embedder import as_batch, load_weights
-from dprnet.embed.losses import batch_hard, centroid_triplet, contrast, retrieval_loss, smoothed_cross_entropy
+from dprnet.embed.losses import (
+    batch_hard,
+    centroid_triplet,
+    contrast,
+    imitation,
+    retrieval_loss,
+    smoothed_cross_entropy,
+)
 from dprnet.embed.model import EmbedderConfig, EmbedderNetwork, InstanceClassifier
 from dprnet.train.memory import Memory
 from dprnet.train.methods.losses import centre
@@ -43,6 +50,7 @@ class LossSettings(Settings):
     normalise: bool = True  # ours: the triplet loss sees what the search sees
     neck: bool = False  # not in the paper; True: BNNeck of the re-id strong baseline
     scale: float = Field(default=0.0, ge=0)  # 0: plain softmax (paper); above: scaled cosines
+    imitation: float = Field(default=1.0, ge=0)  # ours; of the head of kept_by = "trained", where there is one
     centre: float = Field(default=0.0, ge=0)  # not in the paper; Wen et al. 2016, 5e-4 in the strong baseline and CTL
 
 
@@ -104,15 +112,25 @@ class RetrievalTraining(nn.Module):
         self.light = torch.tensor([source.light for source in recipe.data])
         self.centres = nn.Parameter(torch.randn(classes, network.trained)) if loss.centre else None
 
-    def losses(self, images: Tensor, classes: Tensor) -> dict[str, Tensor]:
-        """Terms of Eq. 8 and their sum: images (B, 3, T, T) as augmented, classes (B,)."""
-        features = self.network.features(images)
+    def losses(self, images: Tensor, classes: Tensor, kept: Tensor | None = None) -> dict[str, Tensor]:
+        """Terms of Eq. 8, what is added to them, and their sum.
+
+        Args:
+            images: (B, 3, T, T) as augmented.
+            classes: (B,).
+            kept: (B, K) what the head that imitates is to give, 0 throughout where nothing.
+        """
+        told = self.network.told(images)
+        features = self.network.features(told)
+        loss = self.recipe.loss
         with torch.autocast(features.device.type, enabled=False):  # cosines of 8 bits cannot tell look-alikes apart
             terms = self._terms(features, classes)
-            if self.centres is None:
-                return terms
-            pull = self.recipe.loss.centre * centre(features, classes, self.centres)
-            return {**terms, "centre": pull, "total": terms["total"] + pull}
+            added = {}
+            if self.centres is not None:
+                added["centre"] = loss.centre * centre(features, classes, self.centres)
+            if self.network.imitation is not None and kept is not None:
+                added["imitation"] = loss.imitation * imitation(self.network.imitation(told.float()), kept.float())
+            return {**terms, **added, "total": torch.stack([terms["total"], *added.values()]).sum()}
 
     def _terms(self, features: Tensor, classes: Tensor) -> dict[str, Tensor]:
         settings = self.recipe.loss
@@ -187,7 +205,8 @@ def start_network(network: EmbedderNetwork, recipe: EmbedderRecipe, cache: Photo
     if (path / MANIFEST).is_file():
         bundle = Bundle.from_pretrained(path)
         known = {name: bundle.settings("embedder").get(name, 0) for name in ("kept", "shades")}
-        plain = EmbedderNetwork(recipe.network.model_copy(update={"standard": False, **known}))
+        by = bundle.settings("embedder").get("kept_by", "start")
+        plain = EmbedderNetwork(recipe.network.model_copy(update={"standard": False, "kept_by": by, **known}))
         load_weights(plain, bundle.weights("embedder"), str(path))
         network.load_state_dict(plain.state_dict(), strict=False)
         network.settle_standard(some)
