@@ -109,7 +109,7 @@ class Kept(Part):
         return functional.normalize(self.backbone(images)[0].mean(dim=(2, 3)), dim=1)
 
 
-class Imitation(nn.Sequential):
+class Imitation(nn.Module):
     """What the trained network tells, (B, C) -> (B, K) of length 1: the kept features as it imitates them.
 
     Trained to give of a photo, however it is augmented, what :class:`Kept` gives of it as it is (distillation, Hinton
@@ -117,11 +117,12 @@ class Imitation(nn.Sequential):
     """
 
     def __init__(self, told: int, size: int) -> None:
-        super().__init__(nn.Linear(told, HIDDEN), nn.ReLU(), nn.Linear(HIDDEN, size))
+        super().__init__()
+        self.layers = nn.Sequential(nn.Linear(told, HIDDEN), nn.ReLU(), nn.Linear(HIDDEN, size))
 
     def forward(self, told: Tensor) -> Tensor:
         """The part of each image."""
-        return functional.normalize(super().forward(told).float(), dim=1)
+        return functional.normalize(self.layers(told).float(), dim=1)
 
 
 class Shades(Part):

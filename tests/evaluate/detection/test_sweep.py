@@ -61,15 +61,15 @@ def test_frames_keep_their_shape_at_every_size(random_bundle, tmp_path):
 
     def measure(detector: Detector) -> float:
         seen.append((detector.short_side, detector.long_side))
-        return 0.5 if detector.short_side >= 64 else 0.4
+        return 0.5 if detector.short_side >= 80 else 0.4
 
-    fit = sweep(bundle, {"set": measure}, INPUT, values=(32, 64, 96, 5000), runtime="torch")
+    fit = sweep(bundle, {"set": measure}, INPUT, values=(64, 80, 96, 5000), runtime="torch")
     shape = before["long_side"] / before["short_side"]
-    assert [short for short, _ in seen] == sorted({32, 64, 96, before["short_side"]})
+    assert [short for short, _ in seen] == sorted({64, 80, 96, before["short_side"]})
     assert all(long == pytest.approx(shape * short, abs=0.5) for short, long in seen)
-    assert fit.chosen == 64
+    assert fit.chosen == 80
     after = save_sweep(tmp_path / "bundle", fit).settings("detector")
-    assert (after["short_side"], after["long_side"]) == (64, round(64 * shape))
+    assert (after["short_side"], after["long_side"]) == (80, round(80 * shape))
     assert {**after, "short_side": 0, "long_side": 0} == {**before, "short_side": 0, "long_side": 0}
 
 
