@@ -11,25 +11,22 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor
-from torch.nn import functional
 
 from dprnet.core.bundle import MANIFEST, Bundle
-from dprnet.core.config import parse_settings
 from dprnet.core.errors import BadRecipe
 from dprnet.core.progress import SILENT, Progress
-from dprnet.embed.beside import Kept
-from dprnet.embed.embedder import as_batch, load_weights
-from dprnet.embed.model import EmbedderConfig, EmbedderNetwork
+from dprnet.embed.embedder import Embedder
 from dprnet.train.photos import PhotoCache
 from dprnet.train.retrieval import EmbedderRecipe
 from dprnet.train.runs import write_atomic
 
 FILE = "kept.safetensors"
-BATCH = 32
+BATCH = 256  # photos between two signs of progress
 
 
 def kept_features(recipe: EmbedderRecipe, cache: PhotoCache, folder: Path, progress: Progress = SILENT) -> Tensor:
@@ -50,28 +47,25 @@ def kept_features(recipe: EmbedderRecipe, cache: PhotoCache, folder: Path, progr
             return found
     except (OSError, SafetensorError, KeyError):  # not made yet, or damaged: made again
         pass
-    kept, side = _teacher(recipe)
+    teacher, numbers = _teacher(recipe)
     rows = []
     firsts = range(0, len(cache), BATCH)
-    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=recipe.precision == "bf16"):
-        for first in progress.track(firsts, "kept features", len(firsts)):
-            images = as_batch(cache.images[first : first + BATCH])
-            sized = functional.interpolate(images, (side, side), mode="bilinear", antialias=True)
-            rows.append(kept(sized).to(torch.float16))
-    made = torch.cat(rows)
+    for first in progress.track(firsts, "kept features", len(firsts)):
+        told = teacher(cache.images[first : first + BATCH])[:, numbers]
+        rows.append(told / np.linalg.norm(told, axis=1, keepdims=True))
+    made = torch.from_numpy(np.concatenate(rows).astype(np.float16))
     write_atomic(path, save({"kept": made}))
     return made
 
 
-def _teacher(recipe: EmbedderRecipe) -> tuple[Kept, int]:
-    """The start weights as the start's bundle keeps them, and the side of the squares they see."""
+def _teacher(recipe: EmbedderRecipe) -> tuple[Embedder, slice]:
+    """The embedder of the start's bundle, and which numbers of its vectors are the kept features."""
     path = Path(os.path.expandvars(recipe.start))
     if (path / MANIFEST).is_file():
-        bundle = Bundle.from_pretrained(path)
-        config = parse_settings(dict(bundle.settings("embedder")), EmbedderConfig, str(path))
-        network = EmbedderNetwork(config)
-        load_weights(network, bundle.weights("embedder"), str(path))
-        if network.kept is not None and config.kept == recipe.network.kept:
-            return network.kept.eval().to(memory_format=torch.channels_last), config.image_size  # type: ignore[call-overload]
+        found = Embedder.from_bundle(Bundle.from_pretrained(path))
+        config, count = found.config, recipe.network.kept
+        if config.kept_by == "start" and config.kept == count and config.kept_share > 0:
+            first = found.size - config.kept - config.shades
+            return found, slice(first, first + count)
     wanted = f"'trained' imitates what a bundle keeps; start = {recipe.start!r} is none that keeps"
     raise BadRecipe("network.kept_by", f"{wanted} {recipe.network.kept} numbers")
