@@ -9,8 +9,10 @@ import pyarrow as pa
 import pytest
 
 from dprnet.core.records import FloatArray, IntArray
-from dprnet.gallery import engines
-from dprnet.gallery.engines import Approximate, Exact, IndexConfig, build_engine, next_engine
+from dprnet.gallery import approximate
+from dprnet.gallery.approximate import Approximate
+from dprnet.gallery.config import IndexConfig
+from dprnet.gallery.engines import Exact, build_engine, next_engine
 from dprnet.gallery.index import PhotoIndex
 
 
@@ -42,11 +44,11 @@ def test_an_approximate_engine_says_its_recall(kind: str, caplog: pytest.LogCapt
 @pytest.mark.parametrize("kind", ["exact", "hnsw", "ivf"])
 @pytest.mark.parametrize("share", [0.5, 0.01])
 def test_a_mask_lets_nothing_else_be_found(kind: str, share: float, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engines, "FEW", 50)
+    monkeypatch.setattr(approximate, "FEW", {"hnsw": 50, "ivf": 50})
     rng = np.random.default_rng(1)
     vectors, queries = unit(rng, 1000), unit(rng, 20)
     mask = rng.random(1000) < share
-    similarities, found = build_engine(vectors, IndexConfig(kind=kind)).search(queries, 30, mask)
+    similarities, found = build_engine(vectors, IndexConfig(kind=kind)).only(mask).search(queries, 30)
     there = found >= 0
     assert mask[found[there]].all()
     if share < 0.05 or kind == "exact":
@@ -60,11 +62,12 @@ def test_filters_hold_beside_faiss_for_torch() -> None:
     """The losses' library imports it; it changes every index of the process, so it has a process of its own here."""
     code = """
 import faiss.contrib.torch_utils, numpy as np
-from dprnet.gallery.engines import IndexConfig, build_engine
+from dprnet.gallery.config import IndexConfig
+from dprnet.gallery.engines import build_engine
 vectors = np.eye(64, dtype=np.float32)
 mask = np.arange(64) % 2 == 1
 for kind in ("exact", "hnsw", "ivf"):
-    found = build_engine(vectors, IndexConfig(kind=kind)).search(vectors[:4], 3, mask)[1]
+    found = build_engine(vectors, IndexConfig(kind=kind)).only(mask).search(vectors[:4], 3)[1]
     assert (found[found >= 0] % 2 == 1).all() and (found[[1, 3], 0] == [1, 3]).all(), (kind, found)
 """
     subprocess.run([sys.executable, "-c", code], check=True, timeout=200)
@@ -80,13 +83,13 @@ def test_a_filter_costs_effort_not_recall(
     kind: str, share: float, alike: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also where what passes lies together, away from the queries, as items of another category do."""
-    monkeypatch.setattr(engines, "FEW", 0)
+    monkeypatch.setattr(approximate, "FEW", {"hnsw": 0, "ivf": 0})
     rng = np.random.default_rng(4)
     vectors, queries = unit(rng, 4000), unit(rng, 100)
     towards = vectors[:, 0] if alike else rng.random(4000)
     mask = towards >= np.quantile(towards, 1 - share)
-    truth = Exact(vectors).search(queries, 10, mask)[1]
-    found = build_engine(vectors, IndexConfig(kind=kind)).search(queries, 10, mask)[1]
+    truth = Exact(vectors).only(mask).search(queries, 10)[1]
+    found = build_engine(vectors, IndexConfig(kind=kind)).only(mask).search(queries, 10)[1]
     assert recall(truth, found) > 0.9
 
 
@@ -114,7 +117,8 @@ def test_an_engine_is_extended_when_little_changed(kind: str) -> None:
     assert recall(truth[1], found[1]) > 0.9
     assert np.allclose(found[0], np.take_along_axis(queries @ held.T, found[1], axis=1), atol=1e-3)
     mask = rng.random(len(held)) < 0.1
-    assert np.array_equal(np.sort(engine.search(queries, 5, mask)[1]), np.sort(Exact(held).search(queries, 5, mask)[1]))
+    narrowed, exact = engine.only(mask), Exact(held).only(mask)
+    assert np.array_equal(np.sort(narrowed.search(queries, 5)[1]), np.sort(exact.search(queries, 5)[1]))
     assert np.array_equal(first.search(queries, 10)[1], before[1])  # the old one answers as it did
 
 
@@ -192,3 +196,29 @@ def test_photos_that_cancel_out_leave_the_first() -> None:
     vectors = np.array([[1, 0], [-1, 0], [0, 1]], np.float32)
     index = PhotoIndex(1, table(["0", "0", "1"], vectors), 2, IndexConfig(photos="centroid"))
     assert index.search(np.array([[1, 0]], np.float32), 2) == [([0, 2], [1.0, 0.0])]
+
+
+def test_only_the_queries_that_came_short_are_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A graph that ends before what passes is followed by comparing; the answers of other queries stay as they were."""
+    monkeypatch.setattr(approximate, "FEW", {"hnsw": 0, "ivf": 0})
+    monkeypatch.setattr(approximate, "CODED", 0)
+    rng = np.random.default_rng(8)
+    vectors = unit(rng, 4000)
+    vectors[::2, 0] = np.abs(vectors[::2, 0]) + 0.5  # even ids on one side, odd ones on the other
+    vectors[1::2, 0] = -np.abs(vectors[1::2, 0]) - 0.5
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    index = PhotoIndex(1, table([f"{n:04}" for n in range(4000)], vectors), 16, IndexConfig(kind="hnsw"))
+    asked = []
+    narrowed = index._allowed("category = odd").engine
+    exactly = narrowed.exactly
+    monkeypatch.setattr(narrowed, "exactly", lambda queries, k: asked.append(len(queries)) or exactly(queries, k))
+    found = index.search(np.concatenate([vectors[1:41:2], vectors[:40:2]]), 5, "category = odd")
+    assert all(len(rows) == 5 for rows, _ in found)
+    assert all(row % 2 == 1 for rows, _ in found for row in rows)
+    assert [rows[0] for rows, _ in found[:20]] == list(range(1, 41, 2))
+    similarity = vectors[:40:2] @ vectors[1::2].T
+    assert sum(asked) <= 20  # those on the side of what passes are not among them
+    assert asked, "no query came short: the test shows nothing"
+    best = similarity.max(axis=1)
+    right = [abs(alike[0] - wanted) < 1e-5 for (_, alike), wanted in zip(found[20:], best, strict=True)]
+    assert np.mean(right) > 0.5

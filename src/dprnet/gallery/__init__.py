@@ -2,9 +2,9 @@
 
 from dprnet.gallery.address import is_server, shown
 from dprnet.gallery.card import CARD, GalleryCard
+from dprnet.gallery.config import IndexConfig, SearchKind
 from dprnet.gallery.decision import MatchingConfig, decide, matching_of
 from dprnet.gallery.doctor import Finding, examine
-from dprnet.gallery.engines import IndexConfig, SearchKind
 from dprnet.gallery.gallery import Gallery
 from dprnet.gallery.items import Catalogue, Item, Problem, read_catalogue
 from dprnet.gallery.live import switch

@@ -9,7 +9,7 @@ from typing import Self
 from dprnet.core.records import FloatArray
 from dprnet.gallery import live, opening, snapshot, writing
 from dprnet.gallery.address import shown
-from dprnet.gallery.engines import IndexConfig
+from dprnet.gallery.config import IndexConfig
 from dprnet.gallery.items import Item
 from dprnet.gallery.readable import ReadableGallery
 

@@ -6,14 +6,18 @@ so no such file is kept, and none can be damaged or out of date.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dprnet.core.records import BoolArray, FloatArray, IntArray
+from dprnet.core.records import FloatArray, IntArray
+from dprnet.gallery.approximate import Approximate
 from dprnet.gallery.columns import MASKS, ItemColumns
-from dprnet.gallery.engines import Approximate, Engine, IndexConfig, build_engine, next_engine
+from dprnet.gallery.config import IndexConfig
+from dprnet.gallery.engines import Engine, build_engine, next_engine
+from dprnet.gallery.narrowed import Narrowed
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -21,6 +25,15 @@ if TYPE_CHECKING:
 MOST_ASKED = 2_048  # ours: neighbours that an approximate engine is asked for before every vector is compared
 Found = tuple[list[int], list[float]]
 """Rows and similarities of one query's items, best first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Allowed:
+    """What answers behind a filter, and how many units and items that lets through."""
+
+    engine: Narrowed
+    units: int
+    items: int
 
 
 class PhotoIndex:
@@ -57,7 +70,7 @@ class PhotoIndex:
         if self.config.photos == "centroid":
             self._photos = vectors
             vectors = _means(vectors, self._item, self.items)
-        self._filters: dict[str, tuple[BoolArray, int, int]] = {}
+        self._filters: dict[str, Allowed] = {}
         self.extended = False
         """Whether the engine was taken over from an earlier version's."""
         exact = self.config.kind_for(len(vectors)) == "exact"  # nothing to take over: it is made sooner than compared
@@ -104,42 +117,48 @@ class PhotoIndex:
         Raises:
             BadFilter: ``where`` cannot be read, or names a column that no item has.
         """
-        mask, units, items = self._allowed(where)
-        k = min(k, items)
+        allowed = self._allowed(where)
+        k = min(k, allowed.items)
         if k < 1 or not len(vectors):
             return [([], []) for _ in vectors]
         queries = np.ascontiguousarray(vectors, np.float32)
-        wanted = min(units, k if self._photos is not None else 2 * k + 8)
-        while True:
-            if isinstance(self.engine, Approximate) and wanted > MOST_ASKED:
-                similarities, numbers = self.engine.exactly(queries, units, mask)
-                wanted = units
-            else:
-                similarities, numbers = self.engine.search(queries, wanted, mask)
-            found = [self._one_an_item(n, s, k) for n, s in zip(numbers, similarities, strict=True)]
-            if wanted == units or all(len(kept) == k for kept, _ in found):
+        found: list[Found] = [([], [])] * len(queries)
+        asking = np.arange(len(queries))
+        wanted = min(allowed.units, k if self._photos is not None else 2 * k + 8)
+        exactly = False
+        while len(asking):
+            search = allowed.engine.exactly if exactly else allowed.engine.search
+            similarities, numbers = search(queries[asking], wanted)
+            for query, near, alike in zip(asking.tolist(), numbers, similarities, strict=True):
+                found[query] = self._one_an_item(near, alike, k)
+            if exactly and wanted == allowed.units:
                 break
-            wanted = min(units, 4 * wanted)  # some item has many photos: look further down
+            short = np.array([len(found[query][0]) < k for query in asking.tolist()])
+            asking, numbers = asking[short], numbers[short]
+            ended = bool((numbers < 0).any())  # a graph, before all that passes was seen
+            exactly = exactly or ended or 4 * wanted > MOST_ASKED
+            wanted = wanted if ended else min(allowed.units, 4 * wanted)  # some item has many photos: look further down
         return found if self._photos is None else [self._shown(q, one) for q, one in zip(queries, found, strict=True)]
 
-    def _allowed(self, where: str) -> tuple[BoolArray | None, int, int]:
-        """Which units a filter lets through (None: all), and how many units and items that is."""
+    def _allowed(self, where: str) -> Allowed:
+        """What answers behind a filter."""
         if not where.strip():
-            return None, self.items if self._photos is not None else len(self._item), self.items
+            units = self.items if self._photos is not None else len(self._item)
+            return Allowed(self.engine, units, self.items)
         known = self._filters.pop(where, None) or self._let_through(where)
         self._filters[where] = known  # the latest stands last
         if len(self._filters) > MASKS:
             del self._filters[next(iter(self._filters))]
         return known
 
-    def _let_through(self, where: str) -> tuple[BoolArray, int, int]:
+    def _let_through(self, where: str) -> Allowed:
         rows = self.columns.passing(where)
         items = np.unique(self._item[rows])
         if self._photos is None:
-            return rows, int(rows.sum()), len(items)
+            return Allowed(self.engine.only(rows), int(rows.sum()), len(items))
         mask = np.zeros(self.items, bool)
         mask[items] = True
-        return mask, len(items), len(items)
+        return Allowed(self.engine.only(mask), len(items), len(items))
 
     def _one_an_item(self, units: IntArray, similarities: FloatArray, k: int) -> Found:
         there = units >= 0

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from dprnet.core.errors import BadGallery
 from dprnet.core.records import FloatArray
 from dprnet.gallery.conditions import condition
-from dprnet.gallery.engines import IndexConfig
+from dprnet.gallery.config import IndexConfig
 from dprnet.gallery.filters import Filter
 from dprnet.gallery.milvus import MilvusStore
 from dprnet.gallery.milvus_cells import CELLS, COLUMNS, THERE, Expressions, cell_of

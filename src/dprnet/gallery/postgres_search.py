@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from dprnet.core.errors import BadGallery
 from dprnet.core.records import FloatArray
 from dprnet.gallery.conditions import condition
-from dprnet.gallery.engines import IndexConfig
+from dprnet.gallery.config import IndexConfig
 from dprnet.gallery.filters import Filter
 from dprnet.gallery.postgres import LOCK, PostgresStore
 from dprnet.gallery.postgres_client import CELLS, about_photos, has_cells, sent_cells, table_of

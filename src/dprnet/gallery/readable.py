@@ -12,7 +12,7 @@ from dprnet.core.records import FloatArray, Match
 from dprnet.gallery import reading
 from dprnet.gallery.address import is_server, shown
 from dprnet.gallery.card import GalleryCard
-from dprnet.gallery.engines import IndexConfig, SearchKind
+from dprnet.gallery.config import IndexConfig, SearchKind
 from dprnet.gallery.items import Item
 from dprnet.gallery.rows import unit_vectors
 from dprnet.gallery.searching import Answers

@@ -8,7 +8,7 @@ import threading
 from dprnet.core.errors import DprnetError
 from dprnet.gallery import live
 from dprnet.gallery.address import name_of, shown
-from dprnet.gallery.engines import IndexConfig
+from dprnet.gallery.config import IndexConfig
 from dprnet.gallery.index import PhotoIndex
 from dprnet.gallery.opening import card_at, opened
 from dprnet.gallery.searching import InMemory, Searched

@@ -17,7 +17,7 @@ from dprnet.gallery import live
 from dprnet.gallery.address import shown
 from dprnet.gallery.columns import KNOWN, no_such_column
 from dprnet.gallery.conditions import columns_of
-from dprnet.gallery.engines import IndexConfig
+from dprnet.gallery.config import IndexConfig
 from dprnet.gallery.filters import Filter, parse_filter
 from dprnet.gallery.items import Item
 from dprnet.gallery.rows import row_items, row_match
