@@ -40,6 +40,7 @@ def reproduce(
     device: DeviceOption = "cpu",
 ) -> None:
     """Make the paper's figures and tables on a set; what is made already is kept."""
+    from dprnet.core.allocation import keep_freed_memory
     from dprnet.core.bundle import Bundle
     from dprnet.core.config import load_recipe
     from dprnet.core.progress import on_stderr
@@ -50,6 +51,7 @@ def reproduce(
     from dprnet.evaluate.reproduce.study import Study
     from dprnet.train.methods.recipe import Table2Recipe
 
+    keep_freed_memory()
     settings = ReproduceSettings.quick() if quick else ReproduceSettings()
     more: dict[str, Any] = {"distractors": tuple(distractors or ()), "train": tuple(train or ()), "device": device}
     more |= {"table2": table2, "quick": quick, "recipe": load_recipe(recipe, Table2Recipe) if recipe else None}

@@ -16,6 +16,14 @@ Resume = Annotated[bool, typer.Option("--resume/--restart", help="Go on from the
 Into = Annotated[Path | None, typer.Option("--bundle", help="Folder of a bundle to put the weights into.")]
 
 
+@app.callback()
+def train() -> None:
+    """Train one of the two networks by a recipe."""
+    from dprnet.core.allocation import keep_freed_memory
+
+    keep_freed_memory()
+
+
 @app.command()
 def detector(recipe: Recipe, out: OutOption, resume: Resume = True, bundle: Into = None) -> None:
     """Train the detector: Faster R-CNN with quality scores and instance embeddings (paper, section 3.1)."""
