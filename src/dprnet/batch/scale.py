@@ -17,7 +17,7 @@ from dprnet.core.config import Settings
 DAY_S = 86_400
 GB = 1e9
 VECTOR_BYTES = 4  # float32, what a store keeps and an exact index holds
-CODED_BYTES = 2 + 1 / 8  # half precision to compare again, and one bit to look up (``ivf``, gallery/engines)
+CODED_BYTES = 2 + 1 / 8  # half precision to compare again, and one bit to look up (``ivf``, gallery/approximate)
 
 
 class VideoCosts(Settings):
