@@ -237,7 +237,7 @@ def test_missing_start_and_missing_photos_are_named(shop, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "name", ["embedder-tiny", "embedder-tiny-2", "embedder-tiny-3", "embedder-tiny-4", "embedder-deepfashion"]
+    "name", ["embedder-tiny", "embedder-tiny-2", "embedder-tiny-3", "embedder-fast", "embedder-deepfashion"]
 )
 def test_the_recipes_are_read(request, name):
     recipe = load_recipe(request.config.rootpath / "recipes" / f"{name}.toml", EmbedderRecipe)
