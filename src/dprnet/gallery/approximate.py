@@ -38,7 +38,7 @@ EFFORTS = {"hnsw": (32, 64, 96, 128, 192, 256, 512, 1024), "ivf": (8, 16, 32, 64
 MOST_EFFORT = {"hnsw": 4096, "ivf": 4096}  # ours: with a filter
 RERANKED = 20  # ours: vectors compared in full for each one wanted
 HARDER = {"hnsw": 0.4, "ivf": 0.75}  # ours: power of all / passing; lists want more for filters that go by looks
-BETWEEN = 0.5  # ours: so far, at most, queries that measure recall lie from a photo towards another
+BETWEEN = 0.4  # ours: so far, at most, queries that measure recall lie from a photo towards another
 MOST_ADDED = 0.5  # ours: of the vectors; where more are new, lists and links are better made anew
 MOST_DEAD = 0.25  # ours: of the places; vectors that went still cost memory and time
 
