@@ -233,7 +233,7 @@ def behind_filter(table: Table, label: str, indexes: tuple, mask: np.ndarray, ef
 
     flat, graph = indexes
     sel = faiss.IDSelectorBitmap(np.packbits(mask, bitorder="little"))
-    harder = int(effort * (len(mask) / mask.sum()) ** 0.5)
+    harder = int(effort * (len(mask) / max(1, mask.sum())) ** 0.5)
     parameters = faiss.SearchParametersHNSW(efSearch=harder, sel=sel)
     median, *_ = asked(lambda q: graph.search(q, K, params=parameters), queries)
     wanted = flat.search(queries, K, params=faiss.SearchParameters(sel=sel))[1]
