@@ -114,3 +114,20 @@ def test_retrieval_on_deepfashion2(deepfashion2, random_bundle, capsys):
     assert detected["queries"] == true["queries"] == true["answered"] == true["gallery"] == 4
     assert set(true["recall"]) == {"1", "5", "10", "15", "20"}
     assert true["recall"]["5"]["value"] == 1.0  # four boxes in the gallery
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("verb", "setting"), [("input", "short_side"), ("proposals", "proposals")])
+def test_what_a_detectors_time_buys_goes_into_the_bundle(square_set, random_bundle, tmp_path, capsys, verb, setting):
+    pytest.importorskip("matplotlib", reason="the plot needs it")
+    folder, table, plot = tmp_path / "bundle", tmp_path / "out" / "table.csv", tmp_path / "out" / "plot.png"
+    shutil.copytree(random_bundle, folder)
+    kept = ["--table", str(table), "--plot", str(plot)]
+    assert run(["calibrate", verb, str(square_set), "--bundle", str(folder), *kept]) == 0
+    chosen = int(capsys.readouterr().out.split()[0])
+    found = Bundle.from_pretrained(folder).settings("detector")[setting]
+    assert (found if verb == "input" else found["kept"]) == chosen
+    rows = [line.split(",") for line in table.read_text(encoding="utf-8").splitlines()]
+    assert rows[0][0] == verb
+    assert [row[0] for row in rows[1:] if row[-1] == "1"] == [str(chosen)]
+    assert plot.stat().st_size > 5_000

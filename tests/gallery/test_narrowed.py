@@ -10,7 +10,8 @@ from dprnet.gallery import approximate
 from dprnet.gallery.approximate import Approximate
 from dprnet.gallery.config import IndexConfig
 from dprnet.gallery.engines import Exact, build_engine
-from dprnet.gallery.narrowed import Coded, Codes, Compared, PassedOver, held
+from dprnet.gallery.faiss_calls import held
+from dprnet.gallery.narrowed import Coded, Codes, Compared, PassedOver
 
 
 def spread(rng: np.random.Generator, n: int, size: int = 64) -> FloatArray:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import contextlib
 import http.server
 import os
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -55,28 +54,22 @@ def segments(tmp_path_factory: pytest.TempPathFactory) -> Path:
 Answering = Callable[[http.server.BaseHTTPRequestHandler], None]
 
 
-@contextlib.contextmanager
-def serving(answer: Answering) -> Iterator[str]:
-    """A web server that answers every request in this way; its address."""
+Serving = Callable[[Answering], contextlib.AbstractContextManager[str]]
 
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            with contextlib.suppress(OSError):  # whoever asked went away
-                answer(self)
 
-        def log_message(self, *args: Any) -> None:
-            pass
+@pytest.fixture
+def serving(web_server: Callable[..., contextlib.AbstractContextManager[str]]) -> Serving:
+    """A web server that answers every request in one way, while a ``with`` statement lasts, which gets the address."""
 
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_address[1]}"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    def by(answer: Answering) -> contextlib.AbstractContextManager[str]:
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                with contextlib.suppress(OSError):  # whoever asked went away
+                    answer(self)
+
+        return web_server(Handler)
+
+    return by
 
 
 def give(handler: http.server.BaseHTTPRequestHandler, data: bytes, kind: str = "video/mp2t") -> None:

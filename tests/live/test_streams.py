@@ -18,7 +18,7 @@ from dprnet.live.config import WatchConfig
 from dprnet.live.connection import Back, Connection, Lost
 from dprnet.live.source import LiveSource
 
-from .conftest import DEADLINE_S, SECONDS, give, serving
+from .conftest import DEADLINE_S, SECONDS, Serving, give
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3000)]
 CONFIG = WatchConfig(silence_s=60.0, give_up_s=DEADLINE_S, idle_s=8.0, short_side=96)
@@ -105,7 +105,7 @@ def test_rtsp_is_read_and_taken_up_again_when_its_server_was_away(walking: Path)
 
 
 @needs_ffmpeg
-def test_hls_as_ffmpeg_makes_it(walking: Path, tmp_path: Path) -> None:
+def test_hls_as_ffmpeg_makes_it(walking: Path, tmp_path: Path, serving: Serving) -> None:
     playlist = tmp_path / "live.m3u8"
     hls = ["-f", "hls", "-hls_time", "1", "-hls_list_size", "4", "-hls_flags", "delete_segments", str(playlist)]
 

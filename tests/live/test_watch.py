@@ -21,7 +21,7 @@ from dprnet.live.lines import write_lines
 from dprnet.live.watch import Watch, Watcher, WatchEvent
 from dprnet.pipeline import VideoToShop
 
-from .conftest import DEADLINE_S, SECONDS, give, serving
+from .conftest import DEADLINE_S, SECONDS, Serving, give
 
 
 def with_config(watcher: Watcher, **changes: Any) -> Watcher:
@@ -108,7 +108,7 @@ def test_a_file_that_grows_is_followed_to_its_end(watcher: Watcher, walking: Pat
     assert events[-1].told["frames"] == 2 * SECONDS
 
 
-def test_a_finished_playlist_is_watched_to_its_end(watcher: Watcher, segments: Path) -> None:
+def test_a_finished_playlist_is_watched_to_its_end(watcher: Watcher, segments: Path, serving: Serving) -> None:
     def answer(handler: http.server.BaseHTTPRequestHandler) -> None:
         give(handler, (segments / Path(handler.path).name).read_bytes())
 
@@ -119,7 +119,7 @@ def test_a_finished_playlist_is_watched_to_its_end(watcher: Watcher, segments: P
     assert events[-1].told["breaks"] == 0
 
 
-def test_a_live_playlist_is_followed_as_it_grows(watcher: Watcher, segments: Path) -> None:
+def test_a_live_playlist_is_followed_as_it_grows(watcher: Watcher, segments: Path, serving: Serving) -> None:
     whole = (segments / "live.m3u8").read_text()
     parts = whole.split("#EXTINF")
     told = threading.Event()
@@ -141,7 +141,7 @@ def test_a_live_playlist_is_followed_as_it_grows(watcher: Watcher, segments: Pat
     assert events[-1].told["frames"] == 2 * SECONDS
 
 
-def test_a_stream_that_breaks_off_is_taken_up_again(watcher: Watcher, walking: Path) -> None:
+def test_a_stream_that_breaks_off_is_taken_up_again(watcher: Watcher, walking: Path, serving: Serving) -> None:
     data, asked = walking.read_bytes(), []
 
     def answer(handler: http.server.BaseHTTPRequestHandler) -> None:
@@ -166,7 +166,7 @@ def test_a_stream_that_breaks_off_is_taken_up_again(watcher: Watcher, walking: P
     assert len({event.told["garment"] for event in seen if event.kind == "new"}) == kinds(events).count("new")
 
 
-def test_a_reader_that_is_killed_is_replaced(watcher: Watcher, walking: Path) -> None:
+def test_a_reader_that_is_killed_is_replaced(watcher: Watcher, walking: Path, serving: Serving) -> None:
     import psutil
 
     data, asked, go = walking.read_bytes(), [], threading.Event()
@@ -220,7 +220,9 @@ def test_stopping_from_another_thread_ends_a_watch_that_waits(watcher: Watcher, 
     assert kinds(events)[-1] == "end"
 
 
-def test_a_playlist_opens_no_file(watcher: Watcher, walking: Path, segments: Path, tmp_path: Path) -> None:
+def test_a_playlist_opens_no_file(
+    watcher: Watcher, walking: Path, segments: Path, tmp_path: Path, serving: Serving
+) -> None:
     whole = (segments / "live.m3u8").read_text()
 
     def answer(handler: http.server.BaseHTTPRequestHandler) -> None:

@@ -72,7 +72,7 @@ def recipe_of(shop: Path, start: object, **changes: object) -> EmbedderRecipe:
 def test_what_is_to_be_given_is_what_the_bundle_keeps(shop: Path, start: Path, tmp_path: Path) -> None:
     recipe = recipe_of(shop, start, cache_size=48)
     cache, _ = read_photos(recipe)
-    found = kept_features(recipe, cache, tmp_path)
+    found = kept_features(recipe, cache, tmp_path, resume=False)
     two = Embedder.from_bundle(Bundle.from_pretrained(start), runtime="torch")
     kept = two(list(cache.images))[:, 8:]
     np.testing.assert_allclose(found.float().numpy(), kept / np.linalg.norm(kept, axis=1, keepdims=True), atol=2e-3)
@@ -81,20 +81,33 @@ def test_what_is_to_be_given_is_what_the_bundle_keeps(shop: Path, start: Path, t
 def test_it_is_made_once_and_again_where_it_is_damaged(shop: Path, start: Path, tmp_path: Path) -> None:
     recipe = recipe_of(shop, start)
     cache, _ = read_photos(recipe)
-    first = kept_features(recipe, cache, tmp_path)
+    first = kept_features(recipe, cache, tmp_path, resume=False)
     written = (tmp_path / FILE).read_bytes()
     before = (tmp_path / FILE).stat().st_mtime_ns
-    assert torch.equal(kept_features(recipe, cache, tmp_path), first)
+    assert torch.equal(kept_features(recipe, cache, tmp_path, resume=True), first)
     assert (tmp_path / FILE).stat().st_mtime_ns == before
     (tmp_path / FILE).write_bytes(written[: len(written) // 2])
-    assert torch.equal(kept_features(recipe, cache, tmp_path), first)
+    assert torch.equal(kept_features(recipe, cache, tmp_path, resume=True), first)
     assert (tmp_path / FILE).read_bytes() == written
+
+
+def test_a_run_that_begins_anew_takes_nothing_of_an_earlier_start(shop: Path, start: Path, tmp_path: Path) -> None:
+    recipe = recipe_of(shop, start)
+    cache, _ = read_photos(recipe)
+    first = kept_features(recipe, cache, tmp_path, resume=False)
+    torch.manual_seed(1)
+    other = EmbedderNetwork(TWO).eval()
+    other.settle_beside(255 * torch.rand(20, 3, 48, 48))
+    settings, weights = {"embedder": TWO.model_dump(mode="json")}, {"embedder": export_weights(other)}
+    save_pretrained(tmp_path / "other", "two", settings, weights)
+    again = kept_features(recipe_of(shop, tmp_path / "other"), cache, tmp_path, resume=False)
+    assert (again - first).abs().max() > 0.1
 
 
 def test_none_imitates_unless_it_is_asked_for(shop: Path, start: Path, tmp_path: Path) -> None:
     recipe = recipe_of(shop, start, network=TWO)
     cache, _ = read_photos(recipe)
-    assert kept_features(recipe, cache, tmp_path).shape == (12, 0)
+    assert kept_features(recipe, cache, tmp_path, resume=False).shape == (12, 0)
     assert not (tmp_path / FILE).exists()
 
 
@@ -123,7 +136,7 @@ def test_the_head_learns_and_the_bundle_holds_one_backbone(shop: Path, start: Pa
     assert not [name for name in bundle.weights("embedder") if name.startswith("kept.")]
     one = Embedder.from_bundle(bundle, runtime="torch")
     cache, _ = read_photos(recipe_of(shop, start))
-    wanted = kept_features(recipe_of(shop, start), cache, tmp_path / "run").float()
+    wanted = kept_features(recipe_of(shop, start), cache, tmp_path / "run", resume=True).float()
     shown = functional.interpolate(as_batch(cache.images), (32, 32), mode="bilinear", antialias=True)
     with torch.inference_mode():
         _, given, _ = one.runtime.network.parts(shown)

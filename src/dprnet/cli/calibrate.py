@@ -12,6 +12,13 @@ from dprnet.cli.common import CacheOption, DataArgument, DeviceOption, EveryOpti
 if TYPE_CHECKING:
     from dprnet.evaluate.detection.sweep import Knob
 
+PhotosOption = Annotated[
+    Path | None, typer.Option("--photos", help="Folder of real data: its validation street photos count too.")
+]
+BundleOption = Annotated[Path, typer.Option("--bundle", help="Folder of the bundle to store what is fitted in.")]
+TableOption = Annotated[Path | None, typer.Option("--table", help="File (CSV) for all values tried.")]
+PlotOption = Annotated[Path | None, typer.Option("--plot", help="The same as a picture (PNG, SVG or PDF).")]
+
 app = typer.Typer(help="Fit thresholds on validation data.", no_args_is_help=True, rich_markup_mode=None)
 
 
@@ -23,7 +30,7 @@ def calibrate() -> None:
 @app.command()
 def picking(
     data: DataArgument,
-    bundle: Annotated[Path, typer.Option("--bundle", help="Folder of the bundle to store them in.")],
+    bundle: BundleOption,
     every: EveryOption = "0.5s",
     either: Annotated[
         list[str] | None, typer.Option("--either", help="Two classes one garment may be seen as: top,outerwear.")
@@ -48,14 +55,6 @@ def picking(
     if plot is not None:
         plot_tradeoff(done, plot)
     typer.echo(done.config.model_dump_json())
-
-
-PhotosOption = Annotated[
-    Path | None, typer.Option("--photos", help="Folder of real data: its validation street photos count too.")
-]
-BundleOption = Annotated[Path, typer.Option("--bundle", help="Folder of the bundle to store it in.")]
-TableOption = Annotated[Path | None, typer.Option("--table", help="File (CSV) for all values tried.")]
-PlotOption = Annotated[Path | None, typer.Option("--plot", help="The same as a picture (PNG, SVG or PDF).")]
 
 
 @app.command("input")
@@ -105,7 +104,7 @@ def _turn(
 @app.command()
 def shares(
     data: DataArgument,
-    bundle: Annotated[Path, typer.Option("--bundle", help="Folder of the bundle to store them in.")],
+    bundle: BundleOption,
     photos: Annotated[
         Path | None, typer.Option("--photos", help="Folder of real data: its validation products are asked too.")
     ] = None,
@@ -127,7 +126,7 @@ def shares(
 @app.command()
 def matching(
     data: DataArgument,
-    bundle: Annotated[Path, typer.Option("--bundle", help="Folder of the bundle to store them in.")],
+    bundle: BundleOption,
     every: EveryOption = "0.5s",
     precision: Annotated[
         float, typer.Option("--precision", min=0.5, max=1, help="Wanted of what is called exact.")

@@ -14,28 +14,15 @@ import numpy as np
 
 from dprnet.core.records import BoolArray, FloatArray, IntArray
 from dprnet.gallery.config import IndexConfig, Kind
-from dprnet.gallery.narrowed import (
-    SEED,
-    Coded,
-    Codes,
-    Compared,
-    Narrowed,
-    Neighbours,
-    PassedOver,
-    faiss,
-    flagged,
-    held,
-    listed,
-    searched,
-)
+from dprnet.gallery.faiss_calls import AT_ONCE, SEED, TRAINED_ON, Neighbours, faiss, flagged, held, listed, searched
+from dprnet.gallery.narrowed import Coded, Codes, Compared, Narrowed, PassedOver
 
 logger = logging.getLogger(__name__)
 
 FEW = {"hnsw": 2_000, "ivf": 20_000}  # ours: so few vectors are compared one by one, sooner than looked for among all
 CODED = 200_000  # ours: so many that pass have their codes looked through, in some 4 ms, where there is a graph
-TRAINED_ON = 100_000  # ours: vectors that lists and codes are fitted to
 EFFORTS = {"hnsw": (32, 64, 96, 128, 192, 256, 512, 1024), "ivf": (8, 16, 32, 64, 128, 256)}
-MOST_EFFORT = {"hnsw": 4096, "ivf": 4096}  # ours: with a filter
+MOST_EFFORT = 4096  # ours: with a filter
 RERANKED = 40  # ours: vectors compared in full for each one wanted
 HARDER = {"hnsw": 0.4, "ivf": 0.75}  # ours: power of all / passing; lists want more for filters that go by looks
 MISSED = 0.4  # ours: of what may be missed; real photos held out miss twice as many as these queries (docs/gallery.md)
@@ -57,7 +44,6 @@ class Approximate:
         self._faiss: Any = _graph(vectors, config) if kind == "hnsw" else _lists(vectors)
         self._place: IntArray | None = None  # (N,) of each vector; None: its own number
         self._vector: IntArray | None = None  # (places,) the vector at each, or -1
-        self._n = len(vectors)
         self._alive: Any = None  # passes over the places whose vector went; None where none did
         self._codes = Codes(vectors) if kind == "hnsw" else None
         self.recall = self._tune(vectors, config)
@@ -90,7 +76,7 @@ class Approximate:
         place: IntArray = np.empty(len(vectors), np.int64)
         place[~new] = was[~new] if self._place is None else self._place[was[~new]]
         place[new] = np.arange(self.places, places)
-        other._place, other._n = place, len(vectors)
+        other._place = place
         other._vector = np.full(places, -1)
         other._vector[place] = np.arange(len(vectors))
         other._alive = flagged(other._vector >= 0)
@@ -120,7 +106,7 @@ class Approximate:
             return Coded(self._codes, passing, places, held(self._whole), exactly)
         # Neighbours that pass lie further away: the fewer pass, the more must be looked at.
         effort = int(self.effort * (self.places / len(passing)) ** HARDER[self.kind])
-        return PassedOver(partial(self._asked, flagged(there), min(MOST_EFFORT[self.kind], effort)), exactly)
+        return PassedOver(partial(self._asked, flagged(there), min(MOST_EFFORT, effort)), exactly)
 
     @property
     def _whole(self) -> Any:
@@ -187,6 +173,6 @@ def _lists(vectors: FloatArray) -> Any:
     lists = faiss().index_factory(size, f"RR,IVF{centres},RaBitQ,Refine(SQfp16)", faiss().METRIC_INNER_PRODUCT)
     rows = np.sort(np.random.default_rng(SEED).choice(n, trained, replace=False))
     lists.train(vectors[rows])
-    for first in range(0, n, TRAINED_ON):  # some at once: all would be held twice, as they are and turned
-        lists.add(vectors[first : first + TRAINED_ON])
+    for first in range(0, n, AT_ONCE):
+        lists.add(vectors[first : first + AT_ONCE])
     return lists

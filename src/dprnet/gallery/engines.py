@@ -12,7 +12,8 @@ import numpy as np
 from dprnet.core.records import BoolArray, FloatArray, IntArray
 from dprnet.gallery.approximate import Approximate
 from dprnet.gallery.config import IndexConfig, Kind
-from dprnet.gallery.narrowed import Compared, Narrowed, Neighbours, faiss, listed, searched
+from dprnet.gallery.faiss_calls import Neighbours, faiss, listed, searched
+from dprnet.gallery.narrowed import Compared, Narrowed
 
 
 class Exact:

@@ -15,14 +15,9 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from dprnet.core.records import BoolArray, FloatArray, IntArray
+from dprnet.core.records import FloatArray, IntArray
+from dprnet.gallery.faiss_calls import AT_ONCE, SEED, TRAINED_ON, Neighbours, faiss, searched
 
-Neighbours = tuple[FloatArray, IntArray]
-"""(Q, K) similarities, falling, and (Q, K) numbers of vectors; -1 where there are fewer."""
-
-SEED = 20_211
-TRAINED_ON = 100_000  # ours: vectors whose mean the codes are taken from
-AT_ONCE = 100_000  # vectors turned at once
 COMPARED = 8  # ours: vectors compared in full for each one wanted
 LEAST_COMPARED = 200  # ours; 0.99 of the true ten among 154,000 that pass (benchmarks/search.py)
 
@@ -133,32 +128,3 @@ class Codes:
         firsts = range(0, len(vectors), AT_ONCE)
         parts = [self._coder.sa_encode(self.turned(vectors[first : first + AT_ONCE])) for first in firsts]
         return np.concatenate(parts) if parts else np.zeros((0, self._coder.sa_code_size()), np.uint8)
-
-
-def faiss() -> Any:
-    """The library, imported when first searched; its own types know nothing of keyword arguments."""
-    import faiss
-
-    return faiss
-
-
-def flagged(mask: BoolArray) -> Any:
-    """Lets (places,) pass where the mask says so: each place that is met is looked up."""
-    return faiss().IDSelectorBitmap(np.packbits(mask, bitorder="little"))
-
-
-def listed(places: IntArray) -> Any:
-    """Lets some places pass: a flat index visits only these."""
-    return faiss().IDSelectorArray(np.ascontiguousarray(places, np.int64))
-
-
-def held(flat: Any) -> FloatArray:
-    """(places, D) the vectors of a flat index where they lie; valid as long as the index."""
-    vectors: FloatArray = faiss().rev_swig_ptr(flat.get_xb(), flat.ntotal * flat.d).reshape(flat.ntotal, flat.d)
-    return vectors
-
-
-def searched(index: Any) -> Any:
-    """FAISS's own search of arrays. Where something has imported its extension for torch (pytorch-metric-learning
-    does), that has put another in its place, which takes no parameters."""
-    return getattr(index, "search_numpy", index.search)

@@ -75,7 +75,7 @@ def train_embedder(
         raise MissingExtra("lightning", "training needs it: pip install 'dprnet[train]'") from None
     run = Run(out, recipe, resume=resume)
     cache, validation = read_photos(recipe, tracker)
-    kept = kept_features(recipe, cache, out, tracker)
+    kept = kept_features(recipe, cache, out, resume=run.step > 0, progress=tracker)
     sampler = make_sampler(recipe, cache)
     logger.info("%d photos, %d classes, from step %d of %d", len(cache), sampler.classes, run.step, recipe.steps)
     precision: Any = {"32": "32-true", "bf16": "bf16-mixed"}[recipe.precision]

@@ -3,11 +3,12 @@
 Of the photo as it is, while the head sees it augmented: so it learns to see past the augmentation, too.
 
 Shape legend
-    N  photos    S  side of a photo in memory    K  numbers of the kept features
+    N  photos    K  numbers of the kept features
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -29,10 +30,19 @@ FILE = "kept.safetensors"
 BATCH = 256  # photos between two signs of progress
 
 
-def kept_features(recipe: EmbedderRecipe, cache: PhotoCache, folder: Path, progress: Progress = SILENT) -> Tensor:
+def kept_features(
+    recipe: EmbedderRecipe, cache: PhotoCache, folder: Path, *, resume: bool, progress: Progress = SILENT
+) -> Tensor:
     """Kept features (N, K) float16 of every photo, by the bundle that the recipe starts from; (N, 0) if none imitates.
 
-    Made once in a run's folder: a run that goes on reads them.
+    Made once in a run's folder.
+
+    Args:
+        recipe: of the run.
+        cache: the N photos.
+        folder: of the run.
+        resume: the run goes on, so it reads what it made; one that begins may find those of another start there.
+        progress: shows the photos done.
 
     Raises:
         BadRecipe: the start is no bundle that keeps its start weights, or keeps other numbers of them.
@@ -41,12 +51,11 @@ def kept_features(recipe: EmbedderRecipe, cache: PhotoCache, folder: Path, progr
     if config.kept_by == "start" or not config.kept:
         return torch.zeros(len(cache), 0, dtype=torch.float16)
     path = folder / FILE
-    try:
-        found = load_file(path)["kept"]
-        if found.shape == (len(cache), config.kept):
-            return found
-    except (OSError, SafetensorError, KeyError):  # not made yet, or damaged: made again
-        pass
+    if resume:
+        with contextlib.suppress(OSError, SafetensorError, KeyError):  # gone or damaged: made again
+            found = load_file(path)["kept"]
+            if found.shape == (len(cache), config.kept):
+                return found
     teacher, numbers = _teacher(recipe)
     rows = []
     firsts = range(0, len(cache), BATCH)
