@@ -19,7 +19,7 @@ from dprnet.core.records import FloatArray, IntArray
 from dprnet.gallery.faiss_calls import AT_ONCE, SEED, TRAINED_ON, Neighbours, faiss, searched
 
 COMPARED = 8  # ours: vectors compared in full for each one wanted
-LEAST_COMPARED = 200  # ours; 0.99 of the true ten among 154,000 that pass (benchmarks/search.py)
+LEAST_COMPARED = 200  # ours; 0.99 of the true ten among a sixth of a million (benchmarks/search.py)
 
 
 class Narrowed(Protocol):
