@@ -62,7 +62,7 @@ class Milvus:
         until = time.monotonic() + STARTS_WITHIN_S
         while True:
             try:
-                MilvusClient(f"http://127.0.0.1:{port}", timeout=5).close()
+                MilvusClient(f"http://127.0.0.1:{port}", timeout=5, dedicated=True).close()  # leaves none behind
                 return
             except MilvusException:
                 if self._process.poll() is not None or time.monotonic() > until:

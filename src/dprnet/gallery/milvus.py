@@ -19,7 +19,7 @@ from dprnet.gallery import store
 from dprnet.gallery.address import ServerAddress
 from dprnet.gallery.card import GalleryCard
 from dprnet.gallery.milvus_cells import CELLS
-from dprnet.gallery.milvus_client import CALL_IDS, CALL_S, collections, connect, make_collection, stored_card, told
+from dprnet.gallery.milvus_client import CALL_IDS, CALL_S, collections, connecting, make_collection, stored_card, told
 from dprnet.gallery.milvus_commits import MOST, PAGE_ROWS, CommitList, Commits, born
 from dprnet.gallery.milvus_rows import MAX_TEXT_BYTES, among, kept_row, key_of, latest, read_row, size_of
 from dprnet.gallery.store import DETAILS, KEEP_S, TEXTS, schema
@@ -56,8 +56,7 @@ class MilvusStore:
         where = ServerAddress.parse(address)
         if card.size > MAX_SIZE:
             raise BadGallery(where, f"vectors of {card.size} numbers; Milvus keeps at most {MAX_SIZE}")
-        with told(where):
-            client = connect(where)
+        with told(where), connecting(where) as client:
             if stored_card(client, where) is not None:
                 raise BadGallery(where, "already holds a gallery; open it, or choose another name behind #")
             texts = {"batch": 64, "item_key": 64, **dict.fromkeys((*TEXTS, "thumbnail"), MAX_TEXT_BYTES)}
@@ -73,8 +72,7 @@ class MilvusStore:
     def open(cls, address: str) -> Self:
         """The gallery of that name on a server."""
         where = ServerAddress.parse(address)
-        with told(where):
-            client = connect(where)
+        with told(where), connecting(where) as client:
             card = stored_card(client, where)
             if card is None:
                 raise MissingFile(where, "no gallery here; make one with `dprnet index CATALOGUE --gallery ADDRESS`")

@@ -17,7 +17,8 @@ logger = logging.getLogger(__name__)
 CALL_IDS = 500  # ours: keys of 64 letters in one expression
 CALL_S = 60.0  # ours: how long one call to the server may last
 # The client asks every ten seconds whether an idle server is there; one with gRPC's own limits hangs up on who asks so
-# often. A call that gets no answer ends after CALL_S all the same.
+# often. A call that gets no answer ends after CALL_S all the same. The client shares one connection to a server among
+# all that a process makes, with the options of whoever came first, so ours are connections of their own.
 QUIET = {"grpc.keepalive_time_ms": 330_000, "grpc.keepalive_permit_without_calls": False}
 
 
@@ -72,8 +73,19 @@ def stored_cards(client: Any, commits: str, where: ServerAddress) -> dict[str, G
     return {row["key"]: parse_card(row["note"], where) for row in found}
 
 
+@contextmanager
+def connecting(where: ServerAddress) -> Iterator[Any]:
+    """A client of the server that an address names; stays open after the block, closed where the block fails."""
+    client = connect(where)
+    try:
+        yield client
+    except BaseException:
+        client.close()
+        raise
+
+
 def connect(where: ServerAddress) -> Any:
-    """A client of the server that an address names."""
+    """A client of the server that an address names, with a connection of its own."""
     from pymilvus import MilvusClient
 
     parts = urlsplit(where.server)
@@ -85,6 +97,7 @@ def connect(where: ServerAddress) -> Any:
         db_name=parts.path.strip("/"),
         timeout=CALL_S,
         grpc_options=QUIET,
+        dedicated=True,
     )
 
 
