@@ -29,7 +29,8 @@ from dprnet.detect.config import fitted_size
 from dprnet.embed.embedder import Embedder, prepare
 
 FRAMES, CROPS = 8, 64
-STREAM = 64  # frames of the rate by the clock: of a short burst the first and the last leave a core idle
+# Of the rate by the clock: at both ends of a short burst a core is idle, and OpenVINO's benchmark has no ends.
+STREAM, CROP_STREAM = 64, 512
 BOXES = (1, 5, 20)
 Call = tuple[str, tuple[Any, ...]]
 
@@ -149,6 +150,7 @@ def embedder_rows(bundle: Bundle, rounds: int, seconds: int, table: Table) -> No
             f"{name}: floor": lambda name=name: network(embedders[name]),
             f"{name}: floor again": lambda name=name: network(embedders[name]),
             f"{name}: ours": lambda name=name: embedders[name](crops),
+            f"{name}: stream": lambda name=name: embedders[name](crops * (CROP_STREAM // CROPS)),
         }
     spent = interleaved(jobs, rounds)
     cores = graphs.lanes()
@@ -161,8 +163,8 @@ def embedder_rows(bundle: Bundle, rounds: int, seconds: int, table: Table) -> No
         batch = embedders[name].batch
         graph = embedders[name].runtime._run.path  # type: ignore[attr-defined]
         theirs = batch * runs_a_second(graph, [ready[:batch]], cores, seconds)
-        one = spent[f"{name}: ours"]
-        rate = CROPS / one.wall_s
+        one = spent[f"{name}: stream"]
+        rate = CROP_STREAM / one.wall_s
         table.row(f"embedder {name}", rate, "images/s", "OpenVINO's benchmark", rate / theirs, one.share, aim=">= 0.9")
         limit = 1000 * cores / floor
         aim = ">= 1" if name == "int8" else ""

@@ -85,7 +85,7 @@ def test_training_leaves_them_as_they_are(network: EmbedderNetwork) -> None:
 
 
 def test_parts_begin_at_the_principal_directions() -> None:
-    shades = Shades(4, 48)
+    shades = Shades(4, 48, 64)
     images = photos(30, seed=2) * torch.tensor([1.0, 0.5, 0.2]).view(1, 3, 1, 1)
     shades.settle(images)
     turned = shades.turn(shades.see(images))
@@ -101,11 +101,30 @@ def test_white_ground_does_not_count_and_colour_does() -> None:
     close[:, :, 4:60, 4:60] = garment
     far[:, :, 24:40, 24:40] = garment
     other = close.flip(1)  # the same garment in another colour
-    shades = Shades(4, 64)
+    shades = Shades(4, 64, 64)
     seen = [shades.see(image)[0] for image in (close, far, other)]
     assert float(seen[0] @ seen[1]) > 0.95
     assert float(seen[0] @ seen[2]) < 0.3
     assert shades.see(torch.full((1, 3, 64, 64), 255.0)).norm() == pytest.approx(1, abs=1e-3)
+
+
+def test_fewer_cells_mix_what_is_finer_than_they_are() -> None:
+    stripes = torch.zeros(1, 3, 64, 64)
+    stripes[:, 0, :, ::2] = 255  # red and blue columns of one pixel
+    stripes[:, 2, :, 1::2] = 255
+    purple = torch.zeros(1, 3, 64, 64)
+    purple[:, ::2] = 127.5
+    fine, coarse = Shades(4, 64, 64), Shades(4, 64, 32)
+    assert float(coarse.see(stripes)[0] @ coarse.see(purple)[0]) == pytest.approx(1, abs=1e-3)
+    assert float(fine.see(stripes)[0] @ fine.see(purple)[0]) == pytest.approx(0, abs=1e-3)
+
+
+@pytest.mark.parametrize("cells", [16, 32, 64])
+def test_the_weights_are_the_same_whatever_the_cells(cells: int) -> None:
+    config = EmbedderConfig(size=8, image_size=64, colour=4, shades=4, colour_cells=cells)
+    network = EmbedderNetwork(config).eval()
+    network.load_state_dict(EmbedderNetwork(config.model_copy(update={"colour_cells": 64})).state_dict())
+    assert network(photos(2, 64)).shape == (2, 12)
 
 
 def test_shrinking_is_torchs_antialiased_resizing() -> None:

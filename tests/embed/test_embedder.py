@@ -204,7 +204,7 @@ def test_settling_keeps_distances_of_what_was_pooled():
 
 
 def test_the_colour_of_one_plain_image_by_hand():
-    pool = ColourPool(channels=2, nodes=3)
+    pool = ColourPool(channels=2, nodes=3, cells=64)
     red = torch.zeros(1, 3, 16, 16)
     red[:, 0] = 255
     found = pool(red, torch.zeros(1, 2, 4, 4))[0].reshape(3, 3, 3)
@@ -215,7 +215,7 @@ def test_the_colour_of_one_plain_image_by_hand():
 
 
 def test_white_ground_counts_less_than_cloth():
-    pool = ColourPool(channels=2, nodes=3)
+    pool = ColourPool(channels=2, nodes=3, cells=64)
     half = torch.full((1, 3, 64, 64), 255.0)
     half[:, 1:, :, 32:] = 0
     found = ((pool(half, torch.zeros(1, 2, 4, 4))[0] + 1e-2) ** 2 - 1e-4).reshape(3, 3, 3)

@@ -22,7 +22,6 @@ from dprnet.embed.config import BatchNorm, EmbedderConfig
 
 CHANNELS = 3
 NODES = 8  # ours: as the floor's histogram
-CELLS = 64  # ours: colours are averaged to so many cells a side
 HIDDEN = 1024  # ours: numbers between the two layers that imitate
 WHITE = 0.96  # ours: a cell whose channels all reach it is the ground a shop photo stands on
 
@@ -128,9 +127,9 @@ class Imitation(nn.Module):
 class Shades(Part):
     """The colours of an image without the white ground of shop photos."""
 
-    def __init__(self, size: int, side: int) -> None:
+    def __init__(self, size: int, side: int, cells: int) -> None:
         super().__init__(NODES**3, size)
-        self.cells = Cells(side, CELLS)
+        self.cells = Cells(side, cells)
         self.requires_grad_(False)
 
     def see(self, images: Tensor) -> Tensor:

@@ -15,7 +15,6 @@ from torch.nn import functional
 
 from dprnet.core.colour import colour_roots
 
-GRID = 64  # ours: colours are averaged to so many cells a side; 32 blurs fine shades (measured: docs/embed.md)
 WHITE = 0.96  # ours: above it (all three channels) a cell is likely the ground a shop photo stands on
 
 
@@ -28,11 +27,13 @@ class ColourPool(nn.Module):
     Args:
         channels: of the feature map.
         nodes: N.
+        cells: G; colours are averaged to so many a side (measured: docs/embed.md).
     """
 
-    def __init__(self, channels: int, nodes: int) -> None:
+    def __init__(self, channels: int, nodes: int, cells: int) -> None:
         super().__init__()
         self.nodes = nodes
+        self.cells = cells
         self.size = 3 * nodes**2
         self.weigh = nn.Conv2d(channels, 1, kernel_size=1)
         nn.init.zeros_(self.weigh.weight)
@@ -46,16 +47,16 @@ class ColourPool(nn.Module):
         weight = weight / weight.sum(dim=1, keepdim=True).clamp_min(1e-6)
         return colour_roots(cells.flatten(2), weight, self.nodes)
 
-    @staticmethod
-    def _cells(images: Tensor) -> Tensor:
+    def _cells(self, images: Tensor) -> Tensor:
         """Squares (B, 3, H, H) -> means of (B, 3, G, G) cells."""
         side = int(images.shape[-1])
-        if side % GRID == 0:  # ONNX takes no adaptive pooling of what was made smaller inside the graph
-            return functional.avg_pool2d(images, side // GRID)
-        return functional.adaptive_avg_pool2d(images, GRID)
+        if side % self.cells == 0:  # ONNX takes no adaptive pooling of what was made smaller inside the graph
+            return functional.avg_pool2d(images, side // self.cells)
+        return functional.adaptive_avg_pool2d(images, self.cells)
 
     def attention(self, cells: Tensor, maps: Tensor) -> Tensor:
         """How much each cell counts: (B, 3, G, G) and (B, C, h, w) -> (B, G, G) in (0, 1)."""
         whiteness = ((cells.amin(dim=1) - WHITE) / (1 - WHITE)).clamp(0, 1)
-        seen = functional.interpolate(self.weigh(maps).float(), size=(GRID, GRID), mode="bilinear")[:, 0]
+        size = (self.cells, self.cells)
+        seen = functional.interpolate(self.weigh(maps).float(), size=size, mode="bilinear")[:, 0]
         return torch.sigmoid(seen - self.ground * whiteness)

@@ -24,6 +24,7 @@ class EmbedderConfig(Settings):
     pooling: Literal["average", "gem"] = "average"  # paper, figure 4 (GAP)
     strides: tuple[int, ...] = (32,)  # ours; several: pooled features of earlier levels are joined, for colour, cloth
     colour: int = Field(default=0, ge=0, le=64)  # ours; nodes a channel of ColourPool; 0: none
+    colour_cells: int = Field(default=64, ge=4, le=256)  # ours; a side, of colours and shades; 32 blurs fine shades
     kept: int = Field(default=0, ge=0, le=2048)  # ours; numbers of the start weights' own features; 0: none
     kept_by: Literal["start", "trained"] = "start"  # ours; a backbone of their own, or a head that imitates them
     kept_share: float = Field(default=0.3, ge=0, lt=1)  # ours; of the cosine of two images; chosen on validation

@@ -34,7 +34,7 @@ class EmbedderNetwork(nn.Module):
         self.pools = nn.ModuleList(
             GeneralizedMean() if config.pooling == "gem" else GlobalAverage() for _ in self.backbone.channels
         )
-        self.colour = ColourPool(widths[-1], config.colour) if config.colour else None
+        self.colour = ColourPool(widths[-1], config.colour, config.colour_cells) if config.colour else None
         if self.colour is not None:
             widths.append(self.colour.size)
         # One factor a channel, so that no level drowns the others; a single level needs none.
@@ -48,7 +48,7 @@ class EmbedderNetwork(nn.Module):
         self.shrink = Shrink(config.image_size, config.trained_image_size) if smaller else None
         self.kept = Kept(config) if config.kept and config.kept_by == "start" else None
         self.imitation = Imitation(sum(widths), config.kept) if config.kept and self.kept is None else None
-        self.shades = Shades(config.shades, config.image_size) if config.shades else None
+        self.shades = Shades(config.shades, config.image_size, config.colour_cells) if config.shades else None
         self.size = self.trained + config.kept + config.shades
 
     def pooled(self, images: Tensor) -> list[Tensor]:
