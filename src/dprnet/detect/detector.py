@@ -20,7 +20,8 @@ from dprnet.core.images import resize_bilinear
 from dprnet.core.lanes import Idle, in_order
 from dprnet.core.records import Detections, Frame, Image
 from dprnet.detect.config import DetectorConfig, fitted_size
-from dprnet.detect.runtime import GRAPHS, Garments, GraphRuntime, Runtime, TorchRuntime, openvino_runtime
+from dprnet.detect.graph_runtime import GRAPHS, GraphRuntime, openvino_runtime
+from dprnet.detect.runtime import Garments, Runtime, TorchRuntime
 
 if TYPE_CHECKING:
     import torch

@@ -18,7 +18,7 @@ from dprnet.core.errors import BadBundle, MissingExtra
 from dprnet.core.images import read_image
 from dprnet.core.records import Frame, Image
 from dprnet.detect import Detector
-from dprnet.detect.runtime import GRAPHS, GraphRuntime
+from dprnet.detect.graph_runtime import GRAPHS, GraphRuntime
 from dprnet.embed.embedder import Embedder
 from dprnet.embed.runtime import GRAPH
 from dprnet.embed.runtime import GraphRuntime as EmbedGraphRuntime
@@ -55,7 +55,7 @@ def export(bundle: Bundle, folder: Path, photos: Sequence[Path] = ()) -> Exporte
 
     ``embedder.onnx`` takes prepared images, ``detector-first.onnx`` frames; both as bytes (B, H, W, 3), for scaling
     to the range of the network is part of the graph. What lies between the detector's three graphs (suppression, the
-    level of each box) is numpy: :class:`dprnet.detect.runtime.GraphRuntime`.
+    level of each box) is numpy: :class:`dprnet.detect.graph_runtime.GraphRuntime`.
 
     Args:
         bundle: whose networks.

@@ -12,9 +12,10 @@ from dprnet.core.errors import BadBundle
 from dprnet.core.records import Frame
 from dprnet.detect.boxhead import BoxStageConfig
 from dprnet.detect.detector import Detector, export_parts
+from dprnet.detect.graph_runtime import GRAPHS, compiled
 from dprnet.detect.graphs import parts
 from dprnet.detect.model import DetectorNetwork
-from dprnet.detect.runtime import GRAPHS, TorchRuntime, compiled
+from dprnet.detect.runtime import TorchRuntime
 
 pytest.importorskip("openvino")
 
