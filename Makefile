@@ -40,7 +40,7 @@ format: $(READY) ## write the code in the one form
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-# Every step is skipped or taken up where it stopped (int8 graphs are made anew, in some minutes), so a bundle that was
+# Every step is skipped or taken up where it stopped (int8 graphs are made anew, in some minutes; frame size and proposals measured anew, in forty), so a bundle that was
 # interrupted goes on. Needs DPRNET_DATA.
 BUNDLE ?= out/bundle/tiny
 FIGURES := out/figures
@@ -48,10 +48,13 @@ MACHINE ?= $(shell nproc) processor cores, no GPU
 WORLD := out/world
 bundle: $(READY) $(WORLD)/stills/set.json $(WORLD)/stills-many/set.json $(WORLD)/pasted/set.json $(WORLD)/validation/set.json $(WORLD)/test/set.json ## train, calibrate and measure a bundle in out/bundle/tiny (hours)
 	$(BIN)/dprnet train detector recipes/detector-tiny.toml --out out/train/detector --bundle out/bundle/first
-	$(BIN)/dprnet train detector recipes/detector-tiny-2.toml --out out/train/detector-2 --bundle $(BUNDLE)
+	$(BIN)/dprnet train detector recipes/detector-tiny-2.toml --out out/train/detector-2 --bundle out/bundle/second-detector
+	$(BIN)/dprnet train detector recipes/detector-tiny-3.toml --out out/train/detector-3 --bundle $(BUNDLE)
 	$(BIN)/dprnet train embedder recipes/embedder-tiny.toml --out out/train/embedder --bundle out/bundle/second
 	$(BIN)/dprnet train embedder recipes/embedder-tiny-2.toml --out out/train/embedder-2 --bundle out/bundle/third
 	$(BIN)/dprnet train embedder recipes/embedder-tiny-3.toml --out out/train/embedder-3 --bundle $(BUNDLE)
+	$(BIN)/dprnet calibrate input $(WORLD)/validation --bundle $(BUNDLE) --photos $$DPRNET_DATA --table $(FIGURES)/input.csv --plot $(FIGURES)/input.png
+	$(BIN)/dprnet calibrate proposals $(WORLD)/validation --bundle $(BUNDLE) --photos $$DPRNET_DATA --table $(FIGURES)/proposals.csv --plot $(FIGURES)/proposals.png
 	$(BIN)/dprnet calibrate picking $(WORLD)/validation --bundle $(BUNDLE) --either top,outerwear --table $(FIGURES)/calibration.csv --cache out/cache
 	$(BIN)/dprnet calibrate shares $(WORLD)/validation --bundle $(BUNDLE) --photos $$DPRNET_DATA --table $(FIGURES)/shares.csv
 	$(BIN)/dprnet export --int8 $$DPRNET_DATA --set $(WORLD)/validation --part embedder --bundle $(BUNDLE)

@@ -46,6 +46,7 @@ class Knob:
     read: Callable[[Settings], int]
     put: Callable[[Settings, int], dict[str, Any]]
     """Settings with another value."""
+    least: Callable[[Settings], int]
     most: Callable[[Settings], int]
 
 
@@ -64,6 +65,8 @@ PROPOSALS = Knob(
     (20, 30, 50, 75, 100, 150, 200, 300),  # ours
     lambda settings: int(settings["proposals"]["kept"]),
     _put_kept,
+    # Validation images show a few people at most; a crowd needs room for all that may be told of one frame.
+    lambda settings: int(settings["boxes"]["detections"]),
     lambda settings: int(settings["proposals"]["before"]),  # what the first stage looks at
 )
 INPUT = Knob(
@@ -73,6 +76,7 @@ INPUT = Knob(
     (224, 256, 288, 320, 352, 384, 416, 448, 512),  # ours
     lambda settings: int(settings["short_side"]),
     _put_side,
+    lambda _: 1,
     lambda _: MOST_SIDE,
 )
 
@@ -166,7 +170,7 @@ def sweep(
         bundle: with a detector.
         measures: of each validation set by name.
         knob: the setting.
-        values: tried beside the bundle's own; those above what it may be are left out. None: the knob's.
+        values: tried beside the bundle's own; those beyond what it may be are left out. None: the knob's.
         loss: of mean AP50 that less may cost.
         device: where the detector runs.
         runtime: what runs it, as for :meth:`dprnet.detect.Detector.from_bundle`.
@@ -180,7 +184,7 @@ def sweep(
     if not settings:
         raise BadBundle(bundle.folder, "holds no detector; train one with `dprnet train detector`")
     wanted = {*(knob.values if values is None else values), knob.read(settings)}
-    tried = sorted(value for value in wanted if 0 < value <= knob.most(settings))
+    tried = sorted(value for value in wanted if knob.least(settings) <= value <= knob.most(settings))
     trials = []
     for value in progress.track(tried, knob.noun, len(tried)):
         detector = Detector.from_bundle(turned(bundle, knob, value), device=device, runtime=runtime)
