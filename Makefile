@@ -55,7 +55,7 @@ bundle: $(READY) $(WORLD)/stills/set.json $(WORLD)/stills-many/set.json $(WORLD)
 	$(BIN)/dprnet train embedder recipes/embedder-tiny-3.toml --out out/train/embedder-3 --bundle $(BUNDLE)
 	$(BIN)/dprnet calibrate input $(WORLD)/validation --bundle $(BUNDLE) --photos $$DPRNET_DATA --table $(FIGURES)/input.csv --plot $(FIGURES)/input.png
 	$(BIN)/dprnet calibrate proposals $(WORLD)/validation --bundle $(BUNDLE) --photos $$DPRNET_DATA --table $(FIGURES)/proposals.csv --plot $(FIGURES)/proposals.png
-	$(BIN)/dprnet calibrate picking $(WORLD)/validation --bundle $(BUNDLE) --either top,outerwear --table $(FIGURES)/calibration.csv --cache out/cache
+	$(BIN)/dprnet calibrate picking $(WORLD)/validation --bundle $(BUNDLE) --photos $$DPRNET_DATA --either top,outerwear --table $(FIGURES)/calibration.csv --cache out/cache
 	$(BIN)/dprnet calibrate shares $(WORLD)/validation --bundle $(BUNDLE) --photos $$DPRNET_DATA --table $(FIGURES)/shares.csv
 	$(BIN)/dprnet export --int8 $$DPRNET_DATA --set $(WORLD)/validation --part embedder --bundle $(BUNDLE)
 	$(BIN)/dprnet calibrate matching $(WORLD)/validation --bundle $(BUNDLE) --cache out/cache --table $(FIGURES)/matching.csv --plot $(FIGURES)/reliability.png

@@ -13,7 +13,8 @@ from dprnet.core.bundle import Bundle, save_pretrained
 from dprnet.core.config import parse_settings
 from dprnet.core.errors import BadDataset, MissingFile
 from dprnet.evaluate import calibrate
-from dprnet.evaluate.calibrate import Calibration, Grid, Objective, calibrate_picking, save_picking
+from dprnet.evaluate.calibrate import Calibration, calibrate_picking, save_picking
+from dprnet.evaluate.objective import Grid, Objective
 from dprnet.evaluate.pick_counts import PickCounts
 from dprnet.evaluate.picking import evaluate_picking
 from dprnet.evaluate.seen import Seen

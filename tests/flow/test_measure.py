@@ -60,6 +60,21 @@ def test_calibration_goes_into_the_bundle(square_set, random_bundle, tmp_path, c
     assert table.read_text(encoding="utf-8").count("\n") > 10
 
 
+@pytest.mark.slow
+@pytest.mark.data
+def test_the_limits_are_fitted_on_real_photos_too(square_set, data_root, tmp_path, capsys):
+    folder, table = tmp_path / "bundle", tmp_path / "table.csv"
+    shutil.copytree(Bundle.from_pretrained("tiny").folder, folder)
+    photos = ["--photos", str(data_root), "--either", "top,outerwear", "--table", str(table)]
+    assert run(["calibrate", "picking", str(square_set), "--bundle", str(folder), *photos]) == 0
+    capsys.readouterr()
+    passed = Bundle.from_pretrained(folder).manifest["origin"]["picking"]["stills"]
+    assert 0 < passed["found"] <= passed["garments"]
+    assert passed["garments"] > 20
+    assert 0 < passed["right"] <= passed["kept"]
+    assert "photos_recall" in table.read_text(encoding="utf-8").splitlines()[0]
+
+
 def test_a_folder_without_data_is_one_sentence(random_bundle, tmp_path, capsys):
     for verb in ("detection", "retrieval", "picking", "video-to-shop"):
         assert run(["evaluate", verb, str(tmp_path), "--bundle", str(random_bundle)]) == 2

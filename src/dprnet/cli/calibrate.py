@@ -31,6 +31,7 @@ def calibrate() -> None:
 def picking(
     data: DataArgument,
     bundle: BundleOption,
+    photos: PhotosOption = None,
     every: EveryOption = "0.5s",
     either: Annotated[
         list[str] | None, typer.Option("--either", help="Two classes one garment may be seen as: top,outerwear.")
@@ -42,11 +43,11 @@ def picking(
 ) -> None:
     """Fit the three limits, the cut distance and the rest of picking on the videos of a validation set."""
     from dprnet.core.progress import on_stderr
-    from dprnet.evaluate.measure import calibrate_bundle
+    from dprnet.evaluate.calibrations import calibrate_bundle
     from dprnet.evaluate.tradeoff import plot_tradeoff
 
     done = calibrate_bundle(
-        bundle, data, every=every, device=device, either=either or (), cache=cache, progress=on_stderr()
+        bundle, data, photos, every=every, device=device, either=either or (), cache=cache, progress=on_stderr()
     )
     for path in filter(None, (table, plot)):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -91,7 +92,7 @@ def _turn(
     knob: Knob, data: Path, bundle: Path, photos: Path | None, table: Path | None, plot: Path | None, device: str
 ) -> None:
     from dprnet.core.progress import on_stderr
-    from dprnet.evaluate.measure import calibrate_detector
+    from dprnet.evaluate.calibrations import calibrate_detector
 
     done = calibrate_detector(bundle, data, knob, photos, device=device, progress=on_stderr())
     if table is not None:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import csv
 import logging
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import reduce
 from operator import add
 from pathlib import Path
@@ -15,59 +14,23 @@ from typing import Any
 import numpy as np
 
 from dprnet.core.bundle import Bundle, save_pretrained
-from dprnet.core.config import Settings
 from dprnet.core.errors import BadDataset
 from dprnet.core.progress import Progress, Silent
 from dprnet.evaluate.figures import plain
+from dprnet.evaluate.objective import Grid, Objective
 from dprnet.evaluate.pick_counts import PickCounts
 from dprnet.evaluate.picking import RATIOS, PickingFigures, count_picks, evaluate_picking
 from dprnet.evaluate.seen import Seen
+from dprnet.evaluate.stills import StillCounts, Stills
 from dprnet.pick import PickConfig, pick
 
 log = logging.getLogger(__name__)
 
-_LIMITS = (0.0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9)
 STARTS: tuple[Mapping[str, float], ...] = (  # ours: from a loose, a middling and a strict filter
     {"viewpoint": 0.2, "occlusion": 0.2, "crop": 0.2, "cut_distance": 0.2},
     {"viewpoint": 0.5, "occlusion": 0.5, "crop": 0.5, "cut_distance": 0.4},
     {"viewpoint": 0.7, "occlusion": 0.7, "crop": 0.7, "cut_distance": 0.6},
 )
-
-
-class Objective(Settings):
-    """What calibration makes as large as it can: a weighted sum of the four measures."""
-
-    pick: float = 1.0  # ours: the three measures of the paper count alike ...
-    duplication: float = 1.0  # ours
-    optimal: float = 1.0  # ours
-    precision: float = 0.5  # ours: ... and a false pick costs half of that; the paper has no such measure
-
-    def of(self, counts: PickCounts) -> float:
-        """``pick x R_pick + optimal x R_optimal - duplication x R_duplication - precision x (1 - precision)``.
-
-        Where nothing is picked R_optimal, R_duplication and precision count as 0.
-
-        >>> Objective().of(PickCounts(instances=4, picked=2, duplicated=1, optimal=1, picks=4, right=3))
-        0.375
-        >>> Objective().of(PickCounts(instances=4))
-        -0.5
-        """
-        known = {name: getattr(counts, name) for name in RATIOS}
-        value = {name: 0.0 if math.isnan(figure) else figure for name, figure in known.items()}
-        reward = self.pick * value["r_pick"] + self.optimal * value["r_optimal"]
-        return reward - self.duplication * value["r_duplication"] - self.precision * (1 - value["precision"])
-
-
-class Grid(Settings):
-    """The values that are tried of each setting."""
-
-    viewpoint: tuple[float, ...] = _LIMITS  # ours: all grids are
-    occlusion: tuple[float, ...] = _LIMITS
-    crop: tuple[float, ...] = _LIMITS
-    min_score: tuple[float, ...] = (0.0, *(x / 20 for x in range(1, 20)))
-    cut_distance: tuple[float, ...] = tuple(x / 40 for x in range(1, 41))
-    min_views: tuple[int, ...] = (1, 2, 3, 4)
-    same_frame_apart: tuple[bool, ...] = (False, True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +40,8 @@ class Trial:
     config: PickConfig
     counts: PickCounts
     objective: float
+    stills: StillCounts | None = None
+    """On photos, where there are any."""
     varied: str = ""
     """In the sweeps: which setting differs from the fitted ones."""
 
@@ -84,6 +49,11 @@ class Trial:
         """Settings and figures side by side, for a table."""
         settings = {name: getattr(self.config, name) for name in Grid.model_fields}
         figures = {name: round(getattr(self.counts, name), 4) for name in RATIOS}
+        if self.stills is not None:
+            figures |= {
+                "photos_recall": round(self.stills.recall, 4),
+                "photos_precision": round(self.stills.precision, 4),
+            }
         return {"varied": self.varied, **settings, **figures, "objective": round(self.objective, 4)}
 
 
@@ -99,6 +69,8 @@ class Calibration:
     tradeoff: tuple[Trial, ...]
     """One sweep a setting, the others as fitted."""
     tried: int
+    stills: StillCounts | None = None
+    """What passes on the validation photos, where there were any."""
 
     def write_table(self, path: Path) -> None:
         """Write the trade-off table as CSV, one row a trial."""
@@ -112,6 +84,7 @@ class Calibration:
 def calibrate_picking(
     seen: Sequence[Seen],
     *,
+    stills: Stills | None = None,
     objective: Objective | None = None,
     grid: Grid | None = None,
     base: PickConfig | None = None,
@@ -128,6 +101,7 @@ def calibrate_picking(
 
     Args:
         seen: validation videos, as :func:`dprnet.evaluate.seen.see` gives them; never the test set.
+        stills: validation photos of real people; the limits are fitted on both.
         objective: what is made large.
         grid: the values tried.
         base: the settings that are not fitted (linkage, limits of folding).
@@ -141,7 +115,7 @@ def calibrate_picking(
     objective, grid, base = objective or Objective(), grid or Grid(), base or PickConfig()
     if not any(video.truth.counted for video in seen):
         raise BadDataset(set_id or "validation videos", f"no garment to fit on in {len(seen)} videos")
-    judge = _Judge(seen, objective)
+    judge = _Judge(seen, objective, stills)
     best: Trial | None = None
     for start in (progress or Silent()).track(STARTS, "calibrating", len(STARTS)):
         found = _ascend(judge, grid, _on_grid(base.model_copy(update=dict(start)), grid), rounds)
@@ -151,9 +125,10 @@ def calibrate_picking(
     sweeps = [trial for name in Grid.model_fields for trial in _sweep(judge, grid, best.config, name)]
     config = _for_longer_intervals(best.config, seen)
     figures = evaluate_picking(seen, config, set_id=set_id, detector=detector, every=every)
-    value = objective.of(figures.counts)
+    passed = stills.counts(config) if stills is not None else None
+    value = objective.of(figures.counts) + (objective.of_stills(passed) if passed is not None else 0.0)
     log.info("picking fitted in %d trials: objective %.3f", len(judge.known), value)
-    return Calibration(config, figures, objective, value, tuple(sweeps), len(judge.known))
+    return Calibration(config, figures, objective, value, tuple(sweeps), len(judge.known), passed)
 
 
 def _for_longer_intervals(config: PickConfig, seen: Sequence[Seen]) -> PickConfig:
@@ -186,6 +161,8 @@ def save_picking(folder: Path, calibration: Calibration) -> Bundle:
         "trials": calibration.tried,
         "figures": {name: plain(getattr(figures, name)) for name in RATIOS},
     }
+    if calibration.stills is not None:
+        origin["stills"] = asdict(calibration.stills)
     settings = {"picking": calibration.config.model_dump()}
     return save_pretrained(folder, bundle.name, settings, {}, origin={"picking": origin})
 
@@ -193,14 +170,16 @@ def save_picking(folder: Path, calibration: Calibration) -> Bundle:
 class _Judge:
     """Tries a setting once and remembers."""
 
-    def __init__(self, seen: Sequence[Seen], objective: Objective) -> None:
-        self.seen, self.objective = seen, objective
+    def __init__(self, seen: Sequence[Seen], objective: Objective, stills: Stills | None) -> None:
+        self.seen, self.objective, self.stills = seen, objective, stills
         self.known: dict[PickConfig, Trial] = {}
 
     def __call__(self, config: PickConfig) -> Trial:
         if config not in self.known:
             counts = reduce(add, (count_picks(video, pick(video.detections, config)) for video in self.seen))
-            self.known[config] = Trial(config, counts, self.objective.of(counts))
+            passed = self.stills.counts(config) if self.stills is not None else None
+            value = self.objective.of(counts) + (self.objective.of_stills(passed) if passed is not None else 0.0)
+            self.known[config] = Trial(config, counts, value, passed)
         return self.known[config]
 
 
@@ -219,7 +198,7 @@ def _ascend(judge: _Judge, grid: Grid, config: PickConfig, rounds: int) -> Trial
 
 def _sweep(judge: _Judge, grid: Grid, config: PickConfig, name: str) -> list[Trial]:
     trials = [judge(config.model_copy(update={name: value})) for value in getattr(grid, name)]
-    return [Trial(trial.config, trial.counts, trial.objective, name) for trial in trials]
+    return [replace(trial, varied=name) for trial in trials]
 
 
 def _middle_of_best(trials: Sequence[Trial]) -> Trial:

@@ -25,11 +25,9 @@ from dprnet.data.shopset import META, ShopSet
 from dprnet.data.world.difficulty import Difficulty, difficulty
 from dprnet.detect import Detector
 from dprnet.embed.embedder import Embedder
-from dprnet.evaluate.calibrate import Calibration, calibrate_picking, save_picking
 from dprnet.evaluate.detection import DetectionFigures, evaluate_detection, front_back
 from dprnet.evaluate.detection.instances import InstanceFigures, evaluate_instances
 from dprnet.evaluate.detection.methods import by_overlap, by_vectors, instance_branch, showing
-from dprnet.evaluate.detection.sweep import Knob, Measure, SweepFit, save_sweep, sweep
 from dprnet.evaluate.detection.videos import evaluate_videos
 from dprnet.evaluate.floors import WEIGHTS, Floor
 from dprnet.evaluate.matching import evaluate_matching, remembered
@@ -99,7 +97,7 @@ def measure_instances(
     Each way's cut is fitted on the videos of ``validation``.
     """
     sets = ShopSet.open(data), ShopSet.open(validation)
-    test, fitted_on = (_see(shopset, bundle, every, device, cache, progress) for shopset in sets)
+    test, fitted_on = (seen_by(shopset, bundle, every, device, cache, progress) for shopset in sets)
     embedder = Embedder.from_bundle(bundle, device=device)
     vectors = [ViewVectors(shopset, embedder, cache) for shopset in sets]
     where = {id(video): own for own, videos in zip(vectors, (test, fitted_on), strict=True) for video in videos}
@@ -142,7 +140,7 @@ def measure_picking(
 ) -> PickingFigures:
     """R_pick, R_duplication, R_optimal on the videos of a set; detections are kept in ``cache`` for the next time."""
     shopset = ShopSet.open(data)
-    seen = _see(shopset, bundle, every, device, cache, progress)
+    seen = seen_by(shopset, bundle, every, device, cache, progress)
     return evaluate_picking(seen, _picking(bundle), set_id=shopset.id, detector=detector_identity(bundle), every=every)
 
 
@@ -165,7 +163,7 @@ def measure_video_to_shop(
     shopset = ShopSet.open(data)
     embedder = Embedder.from_bundle(bundle, device=device)
     index(shopset.catalogue_path, gallery, embedder, progress=progress)
-    seen = _see(shopset, bundle, every, device, cache, progress)
+    seen = seen_by(shopset, bundle, every, device, cache, progress)
     matching = matching_of(bundle)
     with Gallery.open(gallery, embedder=embedder.identity) as opened:
         search = remembered(gallery_search(embedder, opened))
@@ -184,69 +182,10 @@ def measure_video_to_shop(
         return replace(figures, matching=evaluate_matching(shopset, seen, _picking(bundle), search, matching))
 
 
-def calibrate_bundle(
-    folder: Path,
-    data: Path,
-    *,
-    every: str = "0.5s",
-    device: str = "cpu",
-    either: Sequence[str] = (),
-    cache: Path | None = None,
-    progress: Progress = SILENT,
-) -> Calibration:
-    """Fit the settings of picking on the videos of a validation set and store them in the bundle of a folder.
-
-    What the detector hands on is fitted before, by :func:`calibrate_detector`.
-
-    Args:
-        either: pairs of classes that one garment may be seen as, such as ``"top,outerwear"``; taken as given.
-
-    Raises:
-        BadRecipe: a pair that names no two coarse classes.
-    """
-    base = parse_settings({"either": [pair.split(",") for pair in either]}, PickConfig, "calibrate picking")
-    bundle = Bundle.from_pretrained(folder)
-    shopset = ShopSet.open(data)
-    seen = _see(shopset, bundle, every, device, cache, progress)
-    done = calibrate_picking(
-        seen, base=base, set_id=shopset.id, detector=detector_identity(bundle), every=every, progress=progress
-    )
-    save_picking(bundle.folder, done)
-    return done
-
-
-def calibrate_detector(
-    folder: Path,
-    data: Path,
-    knob: Knob,
-    photos: Path | None = None,
-    *,
-    device: str = "cpu",
-    progress: Progress = SILENT,
-) -> SweepFit:
-    """Fit a setting that trades the detector's precision for time, and store it in the bundle of a folder.
-
-    Args:
-        folder: of the bundle.
-        data: validation set; its videos are looked at once a second.
-        photos: folder of the real data; the validation photos of ``ccp`` count as much as the set.
-        knob: which setting.
-        device: where the detector runs.
-        progress: shows the values done.
-    """
-    bundle, shopset = Bundle.from_pretrained(folder), ShopSet.open(data)
-    measures: dict[str, Measure] = {shopset.id: lambda detector: evaluate_videos(detector, shopset).ap50}
-    if photos is not None:
-        street = ccp.labelled_images(photos, "validation")
-        measures["ccp"] = lambda detector: evaluate_detection(detector, street, bootstrap=1).ap50
-    done = sweep(bundle, measures, knob, device=device, progress=progress)
-    save_sweep(bundle.folder, done)
-    return done
-
-
-def _see(
+def seen_by(
     shopset: ShopSet, bundle: Bundle, every: str, device: str, cache: Path | None, progress: Progress
 ) -> Sequence[Seen]:
+    """What the detector of a bundle sees in every video of a set, kept in a cache folder if there is one."""
     detect = video_detector(Detector.from_bundle(bundle, device=device), every)
     return see(shopset, detect, detector=detector_identity(bundle), every=every, cache=cache, progress=progress)
 

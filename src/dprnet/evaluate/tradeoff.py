@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
-from dprnet.evaluate.calibrate import Calibration, Grid
+from dprnet.evaluate.calibrate import Calibration
+from dprnet.evaluate.objective import Grid
 from dprnet.evaluate.reproduce.curves import new_figure
 
 

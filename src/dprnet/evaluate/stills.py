@@ -1,0 +1,117 @@
+"""What the limits of picking keep of single photos of real people (ours; the paper fits nothing).
+
+A made-up world can be drawn without end, but a detector is surer of what was drawn than of people: limits that are
+fitted on drawn videos alone drop real garments. A photo says nothing of clustering; it does say which garments pass.
+
+Shape legend
+    K  detections of all photos    G  true garments of all photos
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dprnet.core.classes import COARSE_CLASSES
+from dprnet.core.errors import BadDataset
+from dprnet.core.records import BoolArray, Detections, FloatArray, Truth
+from dprnet.evaluate.detection.boxes import MATCH_IOU, overlaps
+from dprnet.pick import PickConfig
+
+
+@dataclass(frozen=True, slots=True)
+class StillCounts:
+    """What passes the limits, on photos."""
+
+    garments: int = 0
+    """True garments of whose labels none is bad: not turned, not hidden, not cut off, as far as anybody said."""
+    found: int = 0
+    """Of these, with a detection of their class that passes."""
+    kept: int = 0
+    """Detections that pass, outside of ignore regions."""
+    right: int = 0
+    """Of these, such as lie on a true garment of their class."""
+
+    @property
+    def recall(self) -> float:
+        """``found / garments``; NaN without garments."""
+        return self.found / self.garments if self.garments else float("nan")
+
+    @property
+    def precision(self) -> float:
+        """``right / kept``; NaN where nothing passes."""
+        return self.right / self.kept if self.kept else float("nan")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Stills:
+    """Detections on photos beside what is true of these, to be asked for any limits."""
+
+    scores: FloatArray
+    """(K,)"""
+    quality: FloatArray
+    """(K, 3) chances of frontal, slight, whole."""
+    right: BoolArray
+    """(K,) on a true garment of its class."""
+    aside: BoolArray
+    """(K,) not right, and in an ignore region."""
+    of: tuple[NDArray[np.int64], ...]
+    """For each of the G garments that may be picked, the detections on it."""
+
+    @classmethod
+    def of_photos(
+        cls, found: Sequence[Detections], truths: Sequence[Truth], either: Sequence[tuple[str, str]] = ()
+    ) -> Self:
+        """From the detections and the truth of each photo.
+
+        Args:
+            either: pairs of classes that one garment may be seen as: then a detection of either is right.
+
+        Raises:
+            BadDataset: no photo shows a garment that may be picked.
+        """
+        scores, quality, right, aside, garments, before = [], [], [], [], [], 0
+        for seen, truth in zip(found, truths, strict=True):
+            same = _same_class(either)[seen.labels][:, truth.labels] if len(seen) and len(truth) else None
+            on = overlaps(seen.boxes_xyxy, truth.boxes_xyxy) >= MATCH_IOU
+            on = on & same if same is not None else np.zeros((len(seen), len(truth)), bool)
+            covered = (overlaps(seen.boxes_xyxy, truth.ignore_xyxy, of_first=True) >= MATCH_IOU).any(axis=1)
+            scores.append(seen.scores)
+            quality.append(seen.quality)
+            right.append(on.any(axis=1))
+            aside.append(covered & ~on.any(axis=1))
+            good = (truth.viewpoint <= 0) & (truth.occlusion <= 0) & (truth.crop <= 0)  # 0: good; -1: nobody said
+            garments += [before + np.flatnonzero(on[:, garment]) for garment in np.flatnonzero(good)]
+            before += len(seen)
+        if not garments:
+            raise BadDataset("validation photos", f"no garment in a good view in {len(truths)} photos")
+        return cls(
+            np.concatenate(scores),
+            np.concatenate(quality),
+            np.concatenate(right),
+            np.concatenate(aside),
+            tuple(garments),
+        )
+
+    def counts(self, config: PickConfig) -> StillCounts:
+        """What passes the limits and the least score of a setting; clustering plays no part."""
+        passes = (self.quality > np.array(config.limits, np.float32)).all(axis=1)
+        passes &= self.scores > np.float32(config.min_score)
+        return StillCounts(
+            garments=len(self.of),
+            found=sum(bool(passes[of].any()) for of in self.of),
+            kept=int((passes & ~self.aside).sum()),
+            right=int((passes & self.right).sum()),
+        )
+
+
+def _same_class(either: Sequence[tuple[str, str]]) -> BoolArray:
+    same = np.eye(len(COARSE_CLASSES), dtype=bool)
+    for pair in either:
+        first, second = (COARSE_CLASSES.index(name) for name in pair)
+        same[first, second] = same[second, first] = True
+    return same
