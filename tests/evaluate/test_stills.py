@@ -57,8 +57,11 @@ def test_what_passes_by_hand() -> None:
     # The garment on the right is hidden: nothing need find it, and what does is right. What is far off is ignored.
     assert stills.counts(limits()) == StillCounts(garments=1, found=1, kept=3, right=2)
     assert stills.counts(limits(min_score=0.7)) == StillCounts(garments=1, found=0, kept=2, right=1)
-    assert stills.counts(limits(viewpoint=0.95)) == StillCounts(garments=1)
-    assert np.isnan(stills.counts(limits(viewpoint=0.95)).precision)
+    # Only of the garment on the left somebody said that it is not hidden, and of none that it is frontal.
+    assert stills.counts(limits(occlusion=0.95)) == StillCounts(garments=1, found=0, kept=2, right=1)
+    assert stills.counts(limits(viewpoint=0.95)) == stills.counts(limits())
+    assert stills.counts(limits(min_score=0.95)) == StillCounts(garments=1)
+    assert np.isnan(stills.counts(limits(min_score=0.95)).precision)
 
 
 def test_a_garment_seen_as_either_class_is_found_as_the_other() -> None:

@@ -2,6 +2,7 @@
 
 A made-up world can be drawn without end, but a detector is surer of what was drawn than of people: limits that are
 fitted on drawn videos alone drop real garments. A photo says nothing of clustering; it does say which garments pass.
+A limit is asked only where somebody said that the view is good in its respect: nothing is guessed.
 
 Shape legend
     K  detections of all photos    G  true garments of all photos
@@ -55,6 +56,8 @@ class Stills:
     """(K,)"""
     quality: FloatArray
     """(K, 3) chances of frontal, slight, whole."""
+    asked: BoolArray
+    """(K, 3) which limits: those of the labels that are good on the garment that a detection lies on."""
     right: BoolArray
     """(K,) on a true garment of its class."""
     aside: BoolArray
@@ -74,32 +77,37 @@ class Stills:
         Raises:
             BadDataset: no photo shows a garment that may be picked.
         """
-        scores, quality, right, aside, garments, before = [], [], [], [], [], 0
+        asked, right, aside, garments, before = [], [], [], [], 0
+        same = _same_class(either)
         for seen, truth in zip(found, truths, strict=True):
-            same = _same_class(either)[seen.labels][:, truth.labels] if len(seen) and len(truth) else None
-            on = overlaps(seen.boxes_xyxy, truth.boxes_xyxy) >= MATCH_IOU
-            on = on & same if same is not None else np.zeros((len(seen), len(truth)), bool)
+            overlap = overlaps(seen.boxes_xyxy, truth.boxes_xyxy) * same[np.ix_(seen.labels, truth.labels)]
+            on = overlap >= MATCH_IOU
+            matched = on.any(axis=1)
             covered = (overlaps(seen.boxes_xyxy, truth.ignore_xyxy, of_first=True) >= MATCH_IOU).any(axis=1)
-            scores.append(seen.scores)
-            quality.append(seen.quality)
-            right.append(on.any(axis=1))
-            aside.append(covered & ~on.any(axis=1))
-            good = (truth.viewpoint <= 0) & (truth.occlusion <= 0) & (truth.crop <= 0)  # 0: good; -1: nobody said
+            labels = np.stack([truth.viewpoint, truth.occlusion, truth.crop], axis=1)  # 0: good; -1: nobody said
+            limits = np.zeros((len(seen), 3), bool)
+            if matched.any():
+                limits[matched] = (labels == 0)[overlap[matched].argmax(axis=1)]
+            asked.append(limits)
+            right.append(matched)
+            aside.append(covered & ~matched)
+            good = (labels <= 0).all(axis=1)
             garments += [before + np.flatnonzero(on[:, garment]) for garment in np.flatnonzero(good)]
             before += len(seen)
         if not garments:
             raise BadDataset("validation photos", f"no garment in a good view in {len(truths)} photos")
         return cls(
-            np.concatenate(scores),
-            np.concatenate(quality),
-            np.concatenate(right),
-            np.concatenate(aside),
-            tuple(garments),
+            scores=np.concatenate([seen.scores for seen in found]),
+            quality=np.concatenate([seen.quality for seen in found]),
+            asked=np.concatenate(asked),
+            right=np.concatenate(right),
+            aside=np.concatenate(aside),
+            of=tuple(garments),
         )
 
     def counts(self, config: PickConfig) -> StillCounts:
         """What passes the limits and the least score of a setting; clustering plays no part."""
-        passes = (self.quality > np.array(config.limits, np.float32)).all(axis=1)
+        passes = ((self.quality > np.array(config.limits, np.float32)) | ~self.asked).all(axis=1)
         passes &= self.scores > np.float32(config.min_score)
         return StillCounts(
             garments=len(self.of),
