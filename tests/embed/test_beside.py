@@ -123,6 +123,9 @@ def test_fewer_cells_mix_what_is_finer_than_they_are() -> None:
 def test_the_weights_are_the_same_whatever_the_cells(cells: int) -> None:
     config = EmbedderConfig(size=8, image_size=64, colour=4, shades=4, colour_cells=cells)
     network = EmbedderNetwork(config).eval()
+    assert network.colour is not None
+    assert network.shades is not None
+    assert (network.colour.cells, network.shades.cells.size) == (cells, cells)
     network.load_state_dict(EmbedderNetwork(config.model_copy(update={"colour_cells": 64})).state_dict())
     assert network(photos(2, 64)).shape == (2, 12)
 

@@ -70,10 +70,16 @@ def test_a_garment_seen_as_either_class_is_found_as_the_other() -> None:
     assert Stills.of_photos([seen], [photo], [("top", "outerwear")]).counts(limits()) == StillCounts(1, 1, 1, 1)
 
 
-def test_photos_without_detections_count_as_missed_and_rows_do_not_mix() -> None:
+def test_photos_without_detections_count_as_missed() -> None:
     nothing = found()
     stills = Stills.of_photos([nothing, found((RIGHT, TOP, 0.9, 0.9))], [truth((LEFT, TOP, 0)), truth((RIGHT, TOP, 0))])
     assert stills.counts(limits()) == StillCounts(garments=2, found=1, kept=1, right=1)
+
+
+def test_a_garment_is_found_on_its_own_photo_only() -> None:
+    photos = found((LEFT, TOP, 0.9, 0.9)), found((LEFT, TOP, 0.9, 0.9), (RIGHT, TOP, 0.4, 0.9))
+    stills = Stills.of_photos(photos, [truth((LEFT, TOP, 0)), truth((RIGHT, TOP, 0))])
+    assert stills.counts(limits(min_score=0.5)) == StillCounts(garments=2, found=1, kept=2, right=1)
 
 
 def test_photos_that_show_nothing_to_pick_are_told() -> None:

@@ -43,7 +43,7 @@ def picking(
 ) -> None:
     """Fit the three limits, the cut distance and the rest of picking on the videos of a validation set."""
     from dprnet.core.progress import on_stderr
-    from dprnet.evaluate.calibrations import calibrate_bundle
+    from dprnet.evaluate.bundle_calibration import calibrate_bundle
     from dprnet.evaluate.tradeoff import plot_tradeoff
 
     done = calibrate_bundle(
@@ -92,7 +92,7 @@ def _turn(
     knob: Knob, data: Path, bundle: Path, photos: Path | None, table: Path | None, plot: Path | None, device: str
 ) -> None:
     from dprnet.core.progress import on_stderr
-    from dprnet.evaluate.calibrations import calibrate_detector
+    from dprnet.evaluate.bundle_calibration import calibrate_detector
 
     done = calibrate_detector(bundle, data, knob, photos, device=device, progress=on_stderr())
     if table is not None:

@@ -126,7 +126,7 @@ def calibrate_picking(
     config = _for_longer_intervals(best.config, seen)
     figures = evaluate_picking(seen, config, set_id=set_id, detector=detector, every=every)
     passed = stills.counts(config) if stills is not None else None
-    value = objective.of(figures.counts) + (objective.of_stills(passed) if passed is not None else 0.0)
+    value = objective.of_both(figures.counts, passed)
     log.info("picking fitted in %d trials: objective %.3f", len(judge.known), value)
     return Calibration(config, figures, objective, value, tuple(sweeps), len(judge.known), passed)
 
@@ -178,8 +178,7 @@ class _Judge:
         if config not in self.known:
             counts = reduce(add, (count_picks(video, pick(video.detections, config)) for video in self.seen))
             passed = self.stills.counts(config) if self.stills is not None else None
-            value = self.objective.of(counts) + (self.objective.of_stills(passed) if passed is not None else 0.0)
-            self.known[config] = Trial(config, counts, value, passed)
+            self.known[config] = Trial(config, counts, self.objective.of_both(counts, passed), passed)
         return self.known[config]
 
 

@@ -21,7 +21,6 @@ from dprnet.core.errors import BadDataset
 from dprnet.core.progress import SILENT, Progress
 from dprnet.core.records import Detections, Match
 from dprnet.data.shopset import ShopSet
-from dprnet.detect import Detector
 from dprnet.embed.embedder import Embedder
 from dprnet.evaluate.figures import plain
 from dprnet.evaluate.kept import keyed_folder
@@ -49,7 +48,7 @@ from dprnet.evaluate.match_fit import (
     usual_margin,
     worthy_classes,
 )
-from dprnet.evaluate.seen import Seen, detector_identity, see, video_detector
+from dprnet.evaluate.seen import Seen, detector_identity, seen_by
 from dprnet.evaluate.video_to_shop import Search, gallery_search
 from dprnet.gallery import Gallery
 from dprnet.gallery.decision import MatchingConfig
@@ -193,8 +192,7 @@ def calibrate_matching_of(
     """
     bundle, shopset = Bundle.from_pretrained(folder), ShopSet.open(data)
     embedder = Embedder.from_bundle(bundle, device=device)
-    detect = video_detector(Detector.from_bundle(bundle, device=device), every)
-    seen = see(shopset, detect, detector=detector_identity(bundle), every=every, cache=cache, progress=progress)
+    seen = seen_by(bundle, shopset, every, device=device, cache=cache, progress=progress)
     with _gallery(shopset, embedder, cache, progress) as gallery:
         picking = parse_settings(dict(bundle.settings("picking")), PickConfig, f"{bundle.name}.picking")
         cases = match_cases(shopset, seen, picking, gallery_search(embedder, gallery), hide=True, progress=progress)

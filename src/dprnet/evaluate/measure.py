@@ -33,7 +33,7 @@ from dprnet.evaluate.floors import WEIGHTS, Floor
 from dprnet.evaluate.matching import evaluate_matching, remembered
 from dprnet.evaluate.picking import PickingFigures, evaluate_picking
 from dprnet.evaluate.retrieval_runs import is_deepfashion2
-from dprnet.evaluate.seen import Seen, detector_identity, see, video_detector
+from dprnet.evaluate.seen import Seen, detector_identity, seen_by
 from dprnet.evaluate.video_to_shop import VideoToShopFigures, evaluate_video_to_shop, gallery_search
 from dprnet.evaluate.views import ViewVectors
 from dprnet.gallery import Gallery, matching_of
@@ -97,7 +97,9 @@ def measure_instances(
     Each way's cut is fitted on the videos of ``validation``.
     """
     sets = ShopSet.open(data), ShopSet.open(validation)
-    test, fitted_on = (seen_by(shopset, bundle, every, device, cache, progress) for shopset in sets)
+    test, fitted_on = (
+        seen_by(bundle, shopset, every, device=device, cache=cache, progress=progress) for shopset in sets
+    )
     embedder = Embedder.from_bundle(bundle, device=device)
     vectors = [ViewVectors(shopset, embedder, cache) for shopset in sets]
     where = {id(video): own for own, videos in zip(vectors, (test, fitted_on), strict=True) for video in videos}
@@ -140,7 +142,7 @@ def measure_picking(
 ) -> PickingFigures:
     """R_pick, R_duplication, R_optimal on the videos of a set; detections are kept in ``cache`` for the next time."""
     shopset = ShopSet.open(data)
-    seen = seen_by(shopset, bundle, every, device, cache, progress)
+    seen = seen_by(bundle, shopset, every, device=device, cache=cache, progress=progress)
     return evaluate_picking(seen, _picking(bundle), set_id=shopset.id, detector=detector_identity(bundle), every=every)
 
 
@@ -163,7 +165,7 @@ def measure_video_to_shop(
     shopset = ShopSet.open(data)
     embedder = Embedder.from_bundle(bundle, device=device)
     index(shopset.catalogue_path, gallery, embedder, progress=progress)
-    seen = seen_by(shopset, bundle, every, device, cache, progress)
+    seen = seen_by(bundle, shopset, every, device=device, cache=cache, progress=progress)
     matching = matching_of(bundle)
     with Gallery.open(gallery, embedder=embedder.identity) as opened:
         search = remembered(gallery_search(embedder, opened))
@@ -180,14 +182,6 @@ def measure_video_to_shop(
         if matching is None:
             return figures
         return replace(figures, matching=evaluate_matching(shopset, seen, _picking(bundle), search, matching))
-
-
-def seen_by(
-    shopset: ShopSet, bundle: Bundle, every: str, device: str, cache: Path | None, progress: Progress
-) -> Sequence[Seen]:
-    """What the detector of a bundle sees in every video of a set, kept in a cache folder if there is one."""
-    detect = video_detector(Detector.from_bundle(bundle, device=device), every)
-    return see(shopset, detect, detector=detector_identity(bundle), every=every, cache=cache, progress=progress)
 
 
 def _picking(bundle: Bundle) -> PickConfig:

@@ -13,7 +13,7 @@ _LIMITS = (0.0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6
 
 
 class Objective(Settings):
-    """What calibration makes as large as it can: a weighted sum of the four measures."""
+    """What calibration makes as large as it can: a weighted sum of the measures of videos and of photos (ours)."""
 
     pick: float = 1.0  # ours: the three measures of the paper count alike ...
     duplication: float = 1.0  # ours
@@ -44,6 +44,10 @@ class Objective(Settings):
         """
         right = 0.0 if math.isnan(counts.precision) else counts.precision
         return self.stills * (self.pick * counts.recall - self.precision * (1 - right))
+
+    def of_both(self, counts: PickCounts, stills: StillCounts | None) -> float:
+        """The sum of :meth:`of` and, where there are photos, :meth:`of_stills`."""
+        return self.of(counts) + (0.0 if stills is None else self.of_stills(stills))
 
 
 class Grid(Settings):

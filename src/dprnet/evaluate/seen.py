@@ -102,6 +102,20 @@ def detector_identity(bundle: Bundle) -> str:
     return f"{bundle.name}@{digest[:12]}"
 
 
+def seen_by(
+    bundle: Bundle, shopset: ShopSet, every: str, *, device: str, cache: Path | None, progress: Progress
+) -> list[Seen]:
+    """As :func:`see`, by the detector of a bundle.
+
+    Raises:
+        BadBundle: no detector in it, or weights that do not fit.
+    """
+    from dprnet.detect import Detector
+
+    detect = video_detector(Detector.from_bundle(bundle, device=device), every)
+    return see(shopset, detect, detector=detector_identity(bundle), every=every, cache=cache, progress=progress)
+
+
 def _load(path: Path, video: Path) -> Detections | None:
     arrays = load_arrays(path, of=video)
     names = {one.name for one in fields(Detections)}

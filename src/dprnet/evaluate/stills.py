@@ -21,6 +21,7 @@ from dprnet.core.classes import COARSE_CLASSES
 from dprnet.core.errors import BadDataset
 from dprnet.core.records import BoolArray, Detections, FloatArray, Truth
 from dprnet.evaluate.detection.boxes import MATCH_IOU, overlaps
+from dprnet.evaluate.metrics import ratio
 from dprnet.pick import PickConfig
 
 
@@ -40,12 +41,12 @@ class StillCounts:
     @property
     def recall(self) -> float:
         """``found / garments``; NaN without garments."""
-        return self.found / self.garments if self.garments else float("nan")
+        return ratio(self.found, self.garments)
 
     @property
     def precision(self) -> float:
         """``right / kept``; NaN where nothing passes."""
-        return self.right / self.kept if self.kept else float("nan")
+        return ratio(self.right, self.kept)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -72,6 +73,8 @@ class Stills:
         """From the detections and the truth of each photo.
 
         Args:
+            found: of each photo, in its own pixels, as its truth.
+            truths: of the same photos, in the same order.
             either: pairs of classes that one garment may be seen as: then a detection of either is right.
 
         Raises:
@@ -106,7 +109,7 @@ class Stills:
         )
 
     def counts(self, config: PickConfig) -> StillCounts:
-        """What passes the limits and the least score of a setting; clustering plays no part."""
+        """What passes a setting's limits, where they are asked, and its least score; clustering plays no part."""
         passes = ((self.quality > np.array(config.limits, np.float32)) | ~self.asked).all(axis=1)
         passes &= self.scores > np.float32(config.min_score)
         return StillCounts(

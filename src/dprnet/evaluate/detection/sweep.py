@@ -48,6 +48,7 @@ class Knob:
     """Settings with another value."""
     least: Callable[[Settings], int]
     most: Callable[[Settings], int]
+    """What it may be, given the other settings: values beyond are not tried."""
 
 
 def _put_kept(settings: Settings, kept: int) -> dict[str, Any]:

@@ -16,8 +16,7 @@ from dprnet.evaluate.calibrate import Calibration, calibrate_picking, save_picki
 from dprnet.evaluate.detection import evaluate_detection
 from dprnet.evaluate.detection.sweep import Knob, Measure, SweepFit, save_sweep, sweep
 from dprnet.evaluate.detection.videos import evaluate_videos
-from dprnet.evaluate.measure import seen_by
-from dprnet.evaluate.seen import detector_identity
+from dprnet.evaluate.seen import detector_identity, seen_by
 from dprnet.evaluate.stills import Stills
 from dprnet.pick import PickConfig
 
@@ -45,11 +44,12 @@ def calibrate_bundle(
 
     Raises:
         BadRecipe: a pair that names no two coarse classes.
+        BadDataset: videos or photos show no garment to fit on.
     """
     base = parse_settings({"either": [pair.split(",") for pair in either]}, PickConfig, "calibrate picking")
     bundle = Bundle.from_pretrained(folder)
     shopset = ShopSet.open(data)
-    seen = seen_by(shopset, bundle, every, device, cache, progress)
+    seen = seen_by(bundle, shopset, every, device=device, cache=cache, progress=progress)
     done = calibrate_picking(
         seen,
         stills=None if photos is None else _stills(photos, bundle, device, base),
