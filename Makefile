@@ -40,8 +40,8 @@ format: $(READY) ## write the code in the one form
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-# Every step is skipped or taken up where it stopped (int8 graphs are made anew, in some minutes; frame size and proposals measured anew, in forty), so a bundle that was
-# interrupted goes on. Needs DPRNET_DATA.
+# Every step is skipped or taken up where it stopped (int8 graphs are made anew, in some minutes, and what frame size and
+# proposals bring is measured anew, in forty), so a bundle that was interrupted goes on. Needs DPRNET_DATA.
 BUNDLE ?= out/bundle/tiny
 FIGURES := out/figures
 MACHINE ?= $(shell nproc) processor cores, no GPU

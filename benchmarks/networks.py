@@ -1,7 +1,8 @@
 """Detector and embedder of a bundle: against the same network in plain torch, and against OpenVINO's own benchmark of
 the same graphs on the same inputs (``benchmark_app``).
 
-    python benchmarks/networks.py [--bundle tiny] [--photos FOLDER] [--rounds 5] [--seconds 5] [--out FILE.csv]
+    python benchmarks/networks.py [--bundle tiny] [--photos FOLDER] [--part embedder] [--rounds 5] [--seconds 5]
+                                   [--out FILE.csv]
 
 Processor seconds of one lane where rows say so: ours, torch, and a bare run of the graphs with nothing in between (the
 floor, measured twice in every round). Images a second are of all cores by the clock, as ``benchmark_app`` counts: they
@@ -151,6 +152,7 @@ def embedder_rows(bundle: Bundle, rounds: int, seconds: int, table: Table) -> No
             f"{name}: floor again": lambda name=name: network(embedders[name]),
             f"{name}: ours": lambda name=name: embedders[name](crops),
             f"{name}: stream": lambda name=name: embedders[name](crops * (CROP_STREAM // CROPS)),
+            f"{name}: prepared": lambda name=name: embedders[name](list(ready) * (CROP_STREAM // CROPS)),
         }
     spent = interleaved(jobs, rounds)
     cores = graphs.lanes()
@@ -166,10 +168,11 @@ def embedder_rows(bundle: Bundle, rounds: int, seconds: int, table: Table) -> No
         one = spent[f"{name}: stream"]
         rate = CROP_STREAM / one.wall_s
         table.row(f"embedder {name}", rate, "images/s", "OpenVINO's benchmark", rate / theirs, one.share, aim=">= 0.9")
-        limit = 1000 * cores / floor
+        one = spent[f"{name}: prepared"]
+        rate = CROP_STREAM / one.wall_s
         aim = ">= 1" if name == "int8" else ""
         table.row(
-            f"embedder {name}, {cores} cores / network", limit, "images/s", "the paper's 850", limit / 850, aim=aim
+            f"embedder {name}, prepared pictures", rate, "images/s", "the paper's 850", rate / 850, one.share, aim=aim
         )
 
 
@@ -178,13 +181,16 @@ def main() -> None:
     parser.add_argument("--bundle", default="tiny")
     data = os.environ.get("DPRNET_DATA")
     parser.add_argument("--photos", type=Path, default=Path(data, "ccp") if data else None, help="else DPRNET_DATA/ccp")
+    parser.add_argument("--part", choices=["detector", "embedder"], help="only one of the two")
     parser.add_argument("--seconds", type=int, default=5, help="of each graph in OpenVINO's benchmark")
     given = parser.parse_args()
     torch.set_num_threads(graphs.lanes())
     table = Table("networks", given.out)
     bundle = Bundle.from_pretrained(given.bundle)
-    detector_rows(bundle, given.photos, given.rounds, given.seconds, table)
-    embedder_rows(bundle, given.rounds, given.seconds, table)
+    if given.part != "embedder":
+        detector_rows(bundle, given.photos, given.rounds, given.seconds, table)
+    if given.part != "detector":
+        embedder_rows(bundle, given.rounds, given.seconds, table)
 
 
 if __name__ == "__main__":
