@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from dprnet.core.errors import BadVideo, LimitExceeded
 from dprnet.decode.container import choose_stream, describe, is_cut_short, open_container
+from dprnet.decode.memory import is_spent, picture_bytes
 from dprnet.decode.structure import Clipped, Damaged
 
 if TYPE_CHECKING:
@@ -160,6 +161,7 @@ class Reader:
 
         Raises:
             Damaged: the packet cannot be decoded.
+            MemoryError: for want of memory.
         """
         try:
             return list(self.codec_context.decode(packet))
@@ -168,6 +170,8 @@ class Reader:
         except MemoryError:
             raise
         except Exception as error:  # as above
+            if is_spent(picture_bytes(self.codec_context)):
+                raise MemoryError from None
             raise Damaged(f"decoding failed ({describe(error)})") from None
 
     def drain(self) -> list[Any]:

@@ -11,6 +11,7 @@ from dprnet.core.errors import BadVideo, LimitExceeded
 from dprnet.core.records import Frame
 from dprnet.decode.clock import Clock
 from dprnet.decode.container import choose_stream, describe
+from dprnet.decode.memory import is_spent, picture_bytes
 from dprnet.decode.pixels import Converter
 from dprnet.decode.sampling import Every, Wanted
 from dprnet.live.growing import Growing
@@ -97,6 +98,8 @@ class Reading:
             except Exception as error:
                 errors += 1
                 if errors > FORGIVEN:
+                    if is_spent(picture_bytes(self._stream.codec_context)):
+                        raise MemoryError from None
                     sentence = f"cannot be decoded ({describe(error)})"
                     raise BadVideo(self._source.shown, sentence, reason="undecodable") from None
                 continue
