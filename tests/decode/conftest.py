@@ -48,6 +48,11 @@ class Films:
         self._count += 1
         return self.folder / f"film{self._count}.{suffix}"
 
+    def greedy(self, suffix: str = "mp4") -> Path:
+        """24 pictures of 8192x4352, of which sixteen are referred to: decoding them takes more than a gibibyte."""
+        options = {"preset": "ultrafast", "refs": "16", "bf": "0"}
+        return self.make(suffix, frames=24, size=(8192, 4352), gop=24, bframes=0, options=options)
+
     def make(
         self,
         suffix: str = "mp4",
@@ -152,9 +157,7 @@ def large_film(films: Films) -> Path:
 
 @pytest.fixture(scope="session")
 def greedy_film(films: Films) -> Path:
-    """8192x4352, sixteen pictures referred to: decoding it takes more than a gibibyte."""
-    options = {"preset": "ultrafast", "refs": "16", "bf": "0"}
-    return films.make(frames=24, size=(8192, 4352), gop=24, bframes=0, options=options)
+    return films.greedy()
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ import sys
 import av
 import pytest
 
-from dprnet.decode.memory import is_spent, picture_bytes
+from dprnet.decode.memory import is_of_memory, is_spent, picture_bytes
 
 ASKED = """
 import mmap, resource, sys
@@ -25,7 +25,7 @@ print(is_spent(wanted))
 
 @pytest.mark.parametrize(
     ("taken_mib", "wanted_mib", "spent"),
-    [(10, 10, False), (10, 60, True), (90, 10, True), (90, 2, False)],
+    [(10, 20, False), (10, 120, True), (90, 20, True), (90, 2, False)],
 )
 def test_is_spent_where_what_was_wanted_no_longer_fits(taken_mib: int, wanted_mib: int, spent: bool) -> None:
     sizes = [str(mib << 20) for mib in (100, taken_mib, wanted_mib)]
@@ -42,3 +42,9 @@ def test_a_picture_of_four_to_two_to_zero_takes_twelve_bits_a_pixel() -> None:
     assert picture_bytes(codec) == 0
     codec.width, codec.height, codec.pix_fmt = 64, 48, "yuv420p"
     assert picture_bytes(codec) == 64 * 48 * 12 // 8
+
+
+def test_an_error_that_says_so_is_of_memory_and_others_are_not_while_there_is_some() -> None:
+    codec = av.CodecContext.create("h264", "r")
+    assert is_of_memory(MemoryError(), codec)
+    assert not is_of_memory(ValueError(), codec)

@@ -13,11 +13,13 @@ from pathlib import Path
 
 import pytest
 
+from dprnet.core.errors import LimitExceeded
 from dprnet.core.records import Frame
 from dprnet.live.config import WatchConfig
 from dprnet.live.connection import Back, Connection, Lost
 from dprnet.live.source import LiveSource
 
+from ..decode.conftest import Films
 from .conftest import DEADLINE_S, SECONDS, Serving, give
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3000)]
@@ -141,3 +143,13 @@ def test_a_file_that_ffmpeg_still_writes(walking: Path, tmp_path: Path) -> None:
     assert came[0][0], "pictures come while it is still being written"
     assert all(isinstance(one, Frame) for _, one in came)
     assert len(came) >= 2 * SECONDS - 1
+
+
+def test_a_stream_whose_decoder_lacks_memory_says_so_and_is_not_tried_again(tmp_path: Path) -> None:
+    source = LiveSource.parse(str(Films(tmp_path).greedy("ts")))
+    config = CONFIG.model_copy(update={"every": "1s", "idle_s": 1.0, "max_memory_bytes": 1 << 30})
+    connection = Connection(source, config)
+    with pytest.raises(LimitExceeded, match="too much memory") as caught:
+        list(connection)
+    assert caught.value.reason == "limit:memory"
+    assert connection.breaks == 0

@@ -5,7 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-_MARGIN = 2.0  # ours: a plane with its padding is smaller than two whole pictures
+_MARGIN = 2  # ours: a plane with its padding is smaller than two whole pictures
+
+
+def is_of_memory(error: Exception, codec_context: Any) -> bool:
+    """Did decoding fail for want of memory, whatever the decoder says of it?"""
+    return isinstance(error, MemoryError) or is_spent(_MARGIN * picture_bytes(codec_context))
 
 
 def picture_bytes(codec_context: Any) -> int:
@@ -15,9 +20,9 @@ def picture_bytes(codec_context: Any) -> int:
 
 
 def is_spent(wanted_bytes: int) -> bool:
-    """Has this process come so near its limit of address space that some ``wanted_bytes`` more were refused?
+    """Has this process ever come so near its limit of address space that so much more would have been refused?
 
-    What was refused is not known afterwards, but the highest that the process ever had is (Linux).
+    What was refused is not known afterwards, but the highest that the process ever had is (on Linux; elsewhere False).
     """
     import resource
 
@@ -29,4 +34,4 @@ def is_spent(wanted_bytes: int) -> bool:
     except OSError:  # a system without it
         return False
     peak = next((int(line.split()[1]) << 10 for line in lines if line.startswith("VmPeak:")), 0)
-    return peak + _MARGIN * wanted_bytes > limit
+    return peak + wanted_bytes > limit

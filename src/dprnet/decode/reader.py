@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from dprnet.core.errors import BadVideo, LimitExceeded
 from dprnet.decode.container import choose_stream, describe, is_cut_short, open_container
-from dprnet.decode.memory import is_spent, picture_bytes
+from dprnet.decode.memory import is_of_memory
 from dprnet.decode.structure import Clipped, Damaged
 
 if TYPE_CHECKING:
@@ -167,10 +167,8 @@ class Reader:
             return list(self.codec_context.decode(packet))
         except EOFError:
             return []
-        except MemoryError:
-            raise
         except Exception as error:  # as above
-            if is_spent(picture_bytes(self.codec_context)):
+            if is_of_memory(error, self.codec_context):
                 raise MemoryError from None
             raise Damaged(f"decoding failed ({describe(error)})") from None
 

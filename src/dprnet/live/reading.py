@@ -11,7 +11,7 @@ from dprnet.core.errors import BadVideo, LimitExceeded
 from dprnet.core.records import Frame
 from dprnet.decode.clock import Clock
 from dprnet.decode.container import choose_stream, describe
-from dprnet.decode.memory import is_spent, picture_bytes
+from dprnet.decode.memory import is_of_memory
 from dprnet.decode.pixels import Converter
 from dprnet.decode.sampling import Every, Wanted
 from dprnet.live.growing import Growing
@@ -61,6 +61,7 @@ class Reading:
         Raises:
             BadVideo: the stream broke off (``broken``), or nothing in it can be decoded.
             LimitExceeded: its pictures are too large.
+            MemoryError: decoding it asks for more than this process may take.
         """
         clock = Clock(self._stream)
         for index, decoded in enumerate(self._decoded()):
@@ -96,10 +97,10 @@ class Reading:
             try:
                 decoded = packet.decode()
             except Exception as error:
+                if is_of_memory(error, self._stream.codec_context):  # no later packet mends it
+                    raise MemoryError from None
                 errors += 1
                 if errors > FORGIVEN:
-                    if is_spent(picture_bytes(self._stream.codec_context)):
-                        raise MemoryError from None
                     sentence = f"cannot be decoded ({describe(error)})"
                     raise BadVideo(self._source.shown, sentence, reason="undecodable") from None
                 continue
