@@ -15,6 +15,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from dprnet.decode import processor_s as decoders_s
+
 COLUMNS = ("date", "machine", "benchmark", "row", "value", "unit", "against", "ratio", "processor_share", "aim", "met")
 
 
@@ -44,9 +46,10 @@ def once(work: Callable[[], object]) -> tuple[float, float]:
 
 
 def processor_s() -> float:
-    """Of this process and the children that ended; os.times counts in hundredths, too coarse for a floor."""
+    """Of this process, the children that ended and the decoders that were forked for it; os.times counts in
+    hundredths, too coarse for a floor."""
     used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    return sum(one.ru_utime + one.ru_stime for one in used)
+    return sum(one.ru_utime + one.ru_stime for one in used) + decoders_s()
 
 
 def interleaved(jobs: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, Spent]:

@@ -99,7 +99,7 @@ def test_waiting_is_clipped(films: Any) -> None:
     [
         ({"max_pixels": 5000}, "limit:pixels"),
         ({"max_bytes": 100}, "limit:bytes"),
-        ({"max_wall_s": 0.01}, "limit:wall_s"),
+        ({"max_wall_s": 1e-4}, "limit:wall_s"),
     ],
 )
 def test_what_has_no_part_within_the_limit_is_refused_all_the_same(

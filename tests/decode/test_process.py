@@ -11,10 +11,12 @@ import time
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from dprnet.core.errors import BadVideo, LimitExceeded
 from dprnet.decode import DecodeLimits, frames_at, open_video
+from dprnet.decode.forkserver import DECODER
 from dprnet.decode.video import Video
 
 
@@ -141,17 +143,16 @@ def test_a_forgotten_video_leaves_no_process(film: Path) -> None:
 
 
 def test_a_second_pass_that_is_dropped_leaves_no_process(film: Path) -> None:
-    before = children()
+    before = decoders()
     frames = frames_at(film, range(96))
     next(frames)
-    assert len(children() - before) == 1
+    assert len(decoders() - before) == 1
     frames.close()
-    assert children() == before
+    assert decoders() == before
 
 
-def children() -> set[int]:
-    listed = Path(f"/proc/self/task/{os.getpid()}/children").read_text(encoding="utf-8")
-    return {int(child) for child in listed.split()}
+def decoders() -> set[int]:
+    return {one.pid for one in psutil.Process().children(recursive=True) if one.name() == DECODER}
 
 
 PARENT = """

@@ -13,6 +13,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from dprnet.decode.forkserver import DECODER
+
 from .conftest import Running, process
 from .test_killing import EVERY, address_of, alive, long_video, under_way, until
 
@@ -33,9 +35,7 @@ def at_best(tries: list[Callable[[], float]]) -> float:
 
 
 def decoders(pid: int) -> list[psutil.Process]:
-    return [
-        one for one in psutil.Process(pid).children(recursive=True) if "dprnet.decode.child" in " ".join(one.cmdline())
-    ]
+    return [one for one in psutil.Process(pid).children(recursive=True) if one.name() == DECODER]
 
 
 def test_a_cancelled_job_stops_decoding(tmp_path: Path, random_bundle: Path, long_video: Path) -> None:

@@ -9,6 +9,7 @@
     container   which files and streams we open  structure   groups of pictures, references and spares
     pixels      upright 8-bit RGB                inprocess   the decoder itself
     wire, child the process around it            video       what callers use
+    process     how it starts and ends           forked      the one that it is forked from, for a quick start
 
 Names are imported when first used, so that the child starts without the settings library (and never with torch).
 """
@@ -19,6 +20,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from dprnet.decode.forked import prepare, processor_s
     from dprnet.decode.inprocess import decode_in_process
     from dprnet.decode.limits import DecodeLimits
     from dprnet.decode.sampling import Every
@@ -31,9 +33,20 @@ _HOMES = {
     "decode_in_process": "inprocess",
     "frames_at": "video",
     "open_video": "video",
+    "prepare": "forked",
+    "processor_s": "forked",
 }
 
-__all__ = ["DecodeLimits", "Every", "Video", "decode_in_process", "frames_at", "open_video"]
+__all__ = [
+    "DecodeLimits",
+    "Every",
+    "Video",
+    "decode_in_process",
+    "frames_at",
+    "open_video",
+    "prepare",
+    "processor_s",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -1,4 +1,4 @@
-"""The decoder's process: ``python -m dprnet.decode.child``, started by :mod:`dprnet.decode.video` alone.
+"""The decoder's process: forked by :mod:`dprnet.decode.forkserver` or ``python -m dprnet.decode.child``.
 
 It reads one line of JSON (what to decode), limits itself, and sends frames (:mod:`dprnet.decode.wire`). Its standard
 input stays open as long as the parent lives and wants frames; when it closes, the process ends at once.

@@ -14,9 +14,10 @@ from dprnet.core.errors import BadRecipe, BadVideo, DprnetError, LimitExceeded, 
 from dprnet.core.records import Frame, Source
 from dprnet.decode import wire
 from dprnet.decode.container import check_file
+from dprnet.decode.forked import FORKSERVER
 from dprnet.decode.inprocess import Progress
 from dprnet.decode.limits import DecodeLimits
-from dprnet.decode.process import fate, start, stop
+from dprnet.decode.process import fate, stop
 from dprnet.decode.sampling import Every, Wanted
 
 _ERRORS: dict[str, type[DprnetError]] = {
@@ -53,7 +54,7 @@ class Video:
             "source": source,
         }
         self._limits = limits
-        self._process = start(request)
+        self._process = FORKSERVER.fork(request)
         # Whatever happens to this object, its process ends with it.
         self._stop = weakref.finalize(self, stop, self._process, os.getpid())
         assert self._process.stdout is not None, "the decoder's output is a pipe"

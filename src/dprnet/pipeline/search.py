@@ -20,7 +20,7 @@ from dprnet.core.graphs import Runtime
 from dprnet.core.lanes import Idle
 from dprnet.core.progress import SILENT, Progress, Stopwatch
 from dprnet.core.records import Detections, Embeddings, Matches, Picks, Report
-from dprnet.decode import DecodeLimits, Every
+from dprnet.decode import DecodeLimits, Every, prepare
 from dprnet.decode.spool import Spool
 from dprnet.detect import Detector
 from dprnet.embed.embedder import Embedder
@@ -53,6 +53,7 @@ class VideoToShop:
         runtime: Runtime | str = "auto",
         limits: DecodeLimits | None = None,
     ) -> None:
+        prepare()  # loads while the networks do
         self.bundle = bundle
         self.detector = Detector.from_bundle(bundle, device=device, runtime=runtime)
         self.embedder = Embedder.from_bundle(bundle, device=device, runtime=runtime)

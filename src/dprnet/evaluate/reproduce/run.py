@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dprnet.core.errors import BadRecipe
+from dprnet.decode import processor_s
 from dprnet.evaluate.bootstrap import ROUNDS, SEED
 from dprnet.evaluate.reproduce.artefact import Artefact, load, save
 from dprnet.evaluate.reproduce.figure5 import figure5
@@ -131,11 +132,14 @@ def _why_absent(name: str) -> str:
 
 
 def _timed(make: Make, study: Study, out: Path) -> Artefact:
-    wall, before = time.perf_counter(), os.times()
+    wall, before = time.perf_counter(), _processor_s()
     made = make(study, out)
-    # user, system, children's user, children's system
-    spent = sum(after - earlier for after, earlier in zip(os.times()[:4], before[:4], strict=True))
+    spent = _processor_s() - before
     return made.model_copy(update={"wall_s": time.perf_counter() - wall, "processor_s": spent})
+
+
+def _processor_s() -> float:
+    return sum(os.times()[:4]) + processor_s()  # ours and our children's, user and system, and the decoders'
 
 
 def found_in(study: Study, out: Path) -> dict[str, Artefact | None]:
