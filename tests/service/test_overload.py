@@ -24,7 +24,7 @@ from .test_killing import address_of, until
 from .test_stopping import quietly
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3000)]
-CLIENTS, REQUESTS = 50, 6
+CLIENTS, REQUESTS = 50, 15
 HEALTHY_S = 0.1  # row S10 of the promises
 AT_LEAST = 50  # health is asked so often, however slow the machine
 # In a process of its own: here fifty clients share one interpreter, and would be what is measured. The second figure is

@@ -319,7 +319,7 @@ def test_a_few_images_are_learnt_by_heart(recipe, tmp_path):
     recipe = recipe.model_copy(update={
         "data": (DataSource(kind="shopset", path=str(make_set(tmp_path / "set", 8, side=128))),),
         "network": SMALL.model_copy(update={"short_side": 128, "long_side": 128, "channels": 32, "box_features": 64}),
-        "short_sides": (), "steps": 400, "batch": 4, "warmup": 20, "lr": 2e-3, "checkpoint_every": 400, "log_every": 50,
+        "short_sides": (), "steps": 800, "batch": 4, "warmup": 20, "lr": 2e-3, "checkpoint_every": 800, "log_every": 50,
     })  # fmt: skip
     train_detector(recipe, tmp_path / "run")
     detector = Detector.from_bundle(export_detector(tmp_path / "run", tmp_path / "bundle"))
