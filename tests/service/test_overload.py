@@ -59,9 +59,8 @@ def running(script: str, *more: str) -> Iterator[subprocess.Popen[str]]:
 
 
 def nearly_all(spent: list[float]) -> float:
-    """What all but one in twenty are within. Up to three of some seventy were slower beside other work, up to 0.3 s, at
-    any moment of the run; why is not known (docs/decisions/next.md), and one in fifty would be what S10 wants."""
-    return sorted(spent)[-1 - len(spent) // 20]
+    """What all but one in fifty are within: a machine that does other work has moments of its own."""
+    return sorted(spent)[-1 - len(spent) // 50]
 
 
 def test_fifty_clients_at_once(tmp_path: Path, random_bundle: Path, indexed: Path) -> None:

@@ -41,7 +41,7 @@ def serve(config: ServiceConfig, tell: Callable[[str], None] = lambda address: N
     from dprnet.service.state import Service
 
     with _listening(config) as door:
-        server = make_server(Service(config))
+        server = make_server(Service(config, own_process=True))
         host = f"[{config.host}]" if ":" in config.host else config.host
         tell(f"http://{host}:{door.getsockname()[1]}")
         server.run([door])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import fcntl
+import gc
 import logging
 import shutil
 import time
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import IO, Annotated
 
 from fastapi import Depends, Request
+from starlette.concurrency import run_in_threadpool
 
 from dprnet.core.bundle import Bundle
 from dprnet.core.errors import BadRecipe
@@ -38,13 +40,17 @@ _log = logging.getLogger(__name__)
 
 
 class Service:
-    """One service on its folder: the table, the galleries, the networks for images, the workers."""
+    """One service on its folder: the table, the galleries, the networks for images, the workers.
 
-    def __init__(self, config: ServiceConfig) -> None:
+    Args:
+        own_process: nothing else runs in this process, so what is loaded now stays for as long as it lives.
+    """
+
+    def __init__(self, config: ServiceConfig, *, own_process: bool = False) -> None:
         config.refuse_open_door()
         for name in (name for name, kind in config.kinds.items() if kind == "store"):
             check_searches(config.galleries[name])
-        self.config = config
+        self.config, self._own_process = config, own_process
         config.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._lock = None if config.database else _alone(config.folder)
         self.metrics = Metrics()
@@ -67,8 +73,8 @@ class Service:
             self.jobs.release_all()
         self._sweep(orphans=True)
         self.workers.start()
-        asyncio.get_running_loop().run_in_executor(None, self._warm)
-        tasks = [asyncio.create_task(self.workers.watch()), asyncio.create_task(self._sweeping())]
+        work = (self.workers.watch(), self._sweeping(), run_in_threadpool(self._warm))
+        tasks = [asyncio.create_task(one) for one in work]
         if self.config.webhook_secret is not None:
             tasks.append(asyncio.create_task(Webhooks(self.config, self.jobs).run()))
         try:
@@ -87,9 +93,11 @@ class Service:
                 self._lock.close()
 
     def _warm(self) -> None:
-        """Open the galleries before the first one asks for them."""
+        """Open the galleries before the first one asks for them, and keep what is loaded out of garbage collections."""
         with contextlib.suppress(Exception):  # whoever asks is told
             self.shelves.all()
+        if self._own_process:
+            gc.freeze()  # to go through it all again takes a quarter of a second, in which nobody is answered
 
     def forget(self, job_id: str) -> bool:
         """Delete a job with all its media; True where there was one."""
