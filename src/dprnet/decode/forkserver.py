@@ -70,7 +70,7 @@ def _serve(link: socket.socket) -> tuple[int, int]:
 def _become_decoder(given: int, output: int) -> NoReturn:
     """What a program started afresh would find: its pipes as standard input and output, nothing else open."""
     try:
-        os.setpgid(0, 0)  # Ctrl-C is for the parent, which then ends the child
+        os.setsid()  # Ctrl-C is for the parent; and a fair share of the processor, beside however many threads it has
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         os.dup2(given, 0)

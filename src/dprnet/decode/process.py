@@ -63,7 +63,7 @@ def start(
         bufsize=0,
         env=surroundings(),
         pass_fds=keep,
-        process_group=0,  # Ctrl-C is for the parent, which then ends the child
+        start_new_session=True,  # Ctrl-C is for the parent, which then ends the child
     )
     tell(process, request)
     return process

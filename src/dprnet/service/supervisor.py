@@ -73,7 +73,7 @@ class Supervisor:
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             env=environment,
-            process_group=0,  # Ctrl-C is for the service, which then ends its workers
+            start_new_session=True,  # Ctrl-C is for the service, which then ends it; nor does it take of its share
         )
         assert process.stdin is not None, "the worker's input is a pipe"
         with contextlib.suppress(BrokenPipeError):  # it died at once: the next look sees it
