@@ -187,6 +187,31 @@ def test_a_forked_copy_of_us_has_a_server_of_its_own(film: Path) -> None:
     assert done.stdout == "whole\n", done.stderr
 
 
+HELD = """
+import os, sys, threading
+from dprnet.decode import open_video
+from dprnet.decode.forked import FORKSERVER
+held, enough = threading.Event(), threading.Event()
+def hold():
+    with FORKSERVER._lock:
+        held.set()
+        enough.wait()
+threading.Thread(target=hold).start()
+held.wait()
+if not os.fork():
+    with open_video(sys.argv[1], "1f") as video:
+        assert len(list(video)) == 96
+    os._exit(0)
+enough.set()
+print(os.waitstatus_to_exitcode(os.wait()[1]))
+"""
+
+
+def test_a_copy_forked_while_another_thread_starts_a_decoder_does_not_wait_for_it(film: Path) -> None:
+    done = subprocess.run([sys.executable, "-c", HELD, film], capture_output=True, text=True, timeout=60)
+    assert done.stdout == "0\n", done.stderr
+
+
 EXIT = """
 import sys
 from dprnet.decode import open_video, prepare

@@ -13,6 +13,7 @@ import socket
 import subprocess
 import threading
 import time
+from collections.abc import Callable
 from typing import IO, Any
 
 from dprnet.decode.process import Child, command, start, stop, surroundings, tell
@@ -26,11 +27,13 @@ _SIGN_S = 5.0  # from its end until the server has said how it ended
 class Forked:
     """A decoder that is not a child of ours but of our server; behaves as ``subprocess.Popen`` (:class:`Child`)."""
 
-    def __init__(self, given: int, output: int, answers: int) -> None:
+    def __init__(self, given: int, output: int, answers: int, spent: Callable[[float], None]) -> None:
         """
         Args:
             given, output, answers: our ends of the pipes, which it owns from now on.
+            spent: is told its processor seconds once it has ended.
         """
+        self._spent = spent
         self.stdin: IO[bytes] | None = open(given, "wb", buffering=0)  # noqa: SIM115 - owned, closed by stop
         self.stdout: IO[bytes] | None = open(output, "rb", buffering=0)  # noqa: SIM115
         self._answers = open(answers, "rb", buffering=0)  # noqa: SIM115
@@ -70,7 +73,7 @@ class Forked:
         self._answers.close()
         self._code = -signal.SIGKILL if said is None else int(said["code"])
         if said is not None:
-            FORKSERVER.spent(said["processor_s"])
+            self._spent(said["processor_s"])
         return self._code
 
     def _answer(self, timeout: float) -> dict[str, float] | None:
@@ -93,11 +96,13 @@ class ForkServer:
     """Our end of :mod:`dprnet.decode.forkserver`; starts it when it is needed, and again when it has died."""
 
     def __init__(self) -> None:
+        self._spent_s = 0.0
+        self._begin()
+
+    def _begin(self) -> None:
         self._lock = threading.RLock()  # a forgotten video is ended wherever the collector finds it
-        self._owner = 0
         self._process: subprocess.Popen[bytes] | None = None
         self._link: socket.socket | None = None
-        self._spent_s = 0.0
 
     def prepare(self) -> None:
         """Start it without waiting."""
@@ -131,12 +136,14 @@ class ForkServer:
         with self._lock:
             self._end()
 
+    def forget(self) -> None:
+        """Begin anew in a forked copy of the process: the server is not its own, and who held the lock is not there."""
+        if self._link is not None:
+            self._link.close()
+        self._begin()
+
     def _running(self) -> socket.socket | None:
-        """The socket to a server of our own, which has been started if need be."""
-        if self._owner != os.getpid():  # a forked copy of us shares neither the server nor its socket
-            if self._link is not None:
-                self._link.close()
-            self._process, self._link, self._owner = None, None, os.getpid()
+        """The socket to the server, which has been started if need be."""
         if self._link is None and hasattr(os, "pidfd_open"):
             ours, theirs = socket.socketpair()
             with theirs:
@@ -159,7 +166,7 @@ class ForkServer:
         theirs_in, ours_in = os.pipe()
         ours_out, theirs_out = os.pipe()
         ours_said, theirs_said = os.pipe()
-        child = Forked(ours_in, ours_out, ours_said)
+        child = Forked(ours_in, ours_out, ours_said, self.spent)
         sent = [theirs_in, theirs_out, theirs_said]
         try:
             try:
@@ -180,7 +187,7 @@ class ForkServer:
         return None
 
     def _end(self) -> None:
-        if self._owner != os.getpid() or self._link is None or self._process is None:
+        if self._link is None or self._process is None:
             return
         self._link.close()
         self._process.kill()
@@ -190,6 +197,7 @@ class ForkServer:
 
 FORKSERVER = ForkServer()
 atexit.register(FORKSERVER.close)
+os.register_at_fork(after_in_child=FORKSERVER.forget)
 
 
 def prepare() -> None:
