@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -121,3 +124,37 @@ def test_the_digest_of_sources_follows_the_code(tmp_path, monkeypatch):
     assert graph_cache.of_sources("some_package_of_ours") == before
     (package / "net.py").write_text("x = 2")
     assert graph_cache.of_sources("some_package_of_ours") != before
+
+
+FIRST_CALLS = """
+import faulthandler, pathlib, sys, threading
+import numpy as np
+from dprnet.core.graphs import Graph
+
+path, threads = pathlib.Path(sys.argv[1]), 8
+graphs = [Graph(path, threads), Graph(path, threads)]
+ready = threading.Barrier(threads)
+numbers = np.ones((2, 3), np.float32)
+answers = []
+
+def call(graph):
+    ready.wait()
+    answers.append(graph(numbers)[0].copy())
+
+faulthandler.dump_traceback_later(20, exit=True)  # a thread that waits for a lock of C++ can be ended by nothing else
+sys.setswitchinterval(1e-6)  # what happens once in many thousands of searches happens every third time
+calls = [threading.Thread(target=call, args=(graphs[number % 2],)) for number in range(threads)]
+for one in calls:
+    one.start()
+for one in calls:
+    one.join()
+assert len(answers) == threads and all((answer == 2).all() for answer in answers)
+"""
+
+
+def test_first_calls_at_once_do_not_wait_for_one_another_for_ever(made):
+    make, _ = made
+    path = graph_cache.kept({"weights": "a"}, ["double"], make)["double"]
+    for _ in range(5):  # each process has one first call
+        done = subprocess.run([sys.executable, "-c", FIRST_CALLS, path], capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0, done.stderr

@@ -93,9 +93,18 @@ class Graph:
         }
         self._compiled = core.compile_model(path, "CPU", settings)
         self._own = threading.local()
+        self._ran = False
 
     def __call__(self, *arrays: NDArray[Any]) -> list[NDArray[Any]]:
         """Run it: one array an input, in the order of the inputs."""
+        if self._ran:
+            return self._run(arrays)
+        with _FIRST:
+            answers = self._run(arrays)
+            self._ran = True
+        return answers
+
+    def _run(self, arrays: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
         request = getattr(self._own, "request", None)
         if request is None:
             request = self._own.request = self._compiled.create_infer_request()
@@ -157,6 +166,9 @@ def converted(module: Any, example: Sequence[Any], inputs: Sequence[str], output
 
 
 _CORE: list[Any] = []
+# At its first call OpenVINO's binding makes tables of its own, and holds a lock of C++ while it asks for Python's. A
+# second first call beside it, which has Python's lock and wants the other, would wait for ever.
+_FIRST = threading.Lock()
 
 
 def _core(openvino: Any) -> Any:
