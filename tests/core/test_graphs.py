@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -55,6 +56,21 @@ def test_lanes_follow_the_threads_that_are_allowed(monkeypatch):
     assert graphs.lanes() == 2
     monkeypatch.setenv("OMP_NUM_THREADS", "64")
     assert graphs.lanes() == 3
+
+
+def test_one_input_more_is_under_way_than_graphs_run():
+    assert [graphs.calls(lanes) for lanes in (1, 2, 8)] == [1, 3, 9]
+
+
+def test_more_calls_than_lanes_have_answers_of_their_own(made):
+    make, _ = made
+    graph = graphs.Graph(graph_cache.kept({"weights": "a"}, ["double"], make)["double"], lanes=2)
+
+    def twice(number):
+        return float(graph(np.full((2, 3), number, np.float32))[0].copy()[1, 2])
+
+    with ThreadPoolExecutor(6) as threads:
+        assert list(threads.map(twice, range(300))) == [2.0 * number for number in range(300)]
 
 
 def test_a_graph_answers_as_its_module_for_other_sizes_too(made):

@@ -64,10 +64,18 @@ def installed() -> bool:
 
 
 def lanes() -> int:
-    """How many inputs are worked on at once, each by one thread: the processor cores this process may use."""
+    """How many graphs run at once, each on one thread: the processor cores this process may use."""
     limit = os.environ.get("OMP_NUM_THREADS", "")
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, min(cores, int(limit)) if limit.isdigit() and int(limit) else cores)
+
+
+def calls(lanes: int) -> int:
+    """How many inputs are under way at once: one more than graphs run, which is made ready meanwhile.
+
+    With a single lane all is done in turn, in the caller's thread.
+    """
+    return lanes + 1 if lanes > 1 else 1
 
 
 class Graph:
@@ -77,7 +85,7 @@ class Graph:
 
     Args:
         path: of the graph's ``.xml``.
-        lanes: threads that will call it at once.
+        lanes: calls that run at once; others wait for their turn.
     """
 
     def __init__(self, path: Path, lanes: int) -> None:

@@ -166,7 +166,7 @@ def compiled(
 ) -> GraphRuntime:
     """The runtime of OpenVINO graphs in files, in as many lanes as there are cores unless said otherwise."""
     lanes = lanes or graphs.lanes()
-    return GraphRuntime({name: graphs.Graph(paths[name], lanes) for name in GRAPHS}, config, lanes, name)
+    return GraphRuntime({name: graphs.Graph(paths[name], lanes) for name in GRAPHS}, config, graphs.calls(lanes), name)
 
 
 def _parts(network: DetectorNetwork) -> Mapping[str, graphs.Part]:

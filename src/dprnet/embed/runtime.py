@@ -130,7 +130,7 @@ def openvino_runtime(
 def compiled(path: Path, config: EmbedderConfig, lanes: int | None = None, name: str = "openvino") -> GraphRuntime:
     """The runtime of an OpenVINO graph in a file, in as many lanes as there are cores unless said otherwise."""
     lanes = lanes or graphs.lanes()
-    return GraphRuntime(graphs.Graph(path, lanes), config, lanes, name)
+    return GraphRuntime(graphs.Graph(path, lanes), config, graphs.calls(lanes), name)
 
 
 def _parts(network: EmbedderNetwork) -> Mapping[str, graphs.Part]:
