@@ -1,19 +1,61 @@
-"""OpenVINO's own benchmark (``benchmark_app``, which comes with it) of a graph, on the inputs that we give it."""
+"""OpenVINO's own benchmark (``benchmark_app``, which comes with it) of graphs, on the inputs that we give it."""
 
 from __future__ import annotations
 
 import re
+import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from _measure import once
 
 PROGRAM = Path(sys.executable).with_name("benchmark_app")
 TOLD = re.compile(r"Count:\s+(\d+) iterations.*?Duration:\s+([\d.]+) ms", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Beside:
+    """Medians over the rounds."""
+
+    rate: float
+    """Of ours, things a second."""
+    ratio: float
+    """Of our rate to OpenVINO's in the same round: what the machine does to one minute it does to both."""
+    share: float
+    """Processor seconds of ours over wall seconds."""
+
+
+def beside(
+    ours: Callable[[], object],
+    count: int,
+    graphs: Sequence[tuple[Path, Sequence[Any]]],
+    lanes: int,
+    *,
+    rounds: int,
+    seconds: int,
+    batch: int = 1,
+) -> Beside:
+    """Our rate beside that of graphs that are run one after another, measured in turn.
+
+    Args:
+        ours: does ``count`` things.
+        graphs: file and inputs of each that one thing, or ``batch`` of them, takes.
+        seconds: of each graph in every round.
+    """
+    rates, ratios, shares = [], [], []
+    for _ in range(rounds):
+        spent, wall = once(ours)
+        theirs = batch / sum(1 / runs_a_second(path, arrays, lanes, seconds) for path, arrays in graphs)
+        rates.append(count / wall)
+        ratios.append(count / wall / theirs)
+        shares.append(spent / wall)
+    return Beside(statistics.median(rates), statistics.median(ratios), statistics.median(shares))
 
 
 def runs_a_second(graph: Path, arrays: Sequence[Any], lanes: int, seconds: int) -> float:

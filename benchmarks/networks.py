@@ -5,8 +5,8 @@ the same graphs on the same inputs (``benchmark_app``).
                                    [--out FILE.csv]
 
 Processor seconds of one lane where rows say so: ours, torch, and a bare run of the graphs with nothing in between (the
-floor, measured twice in every round). Images a second are of all cores by the clock, as ``benchmark_app`` counts: they
-mean something on a free machine only.
+floor, measured twice in every round). Images a second are of all cores by the clock, as ``benchmark_app`` counts, which
+is run in turn with ours: they mean something on a free machine only.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import torch
 from _measure import Table, interleaved, options
-from _openvino import runs_a_second
+from _openvino import Beside, beside
 
 from dprnet.core import graphs, int8
 from dprnet.core.bundle import Bundle
@@ -97,7 +97,6 @@ def detector_rows(bundle: Bundle, folder: Path | None, rounds: int, seconds: int
             f"{name}: floor": lambda name=name: bare(name),
             f"{name}: floor again": lambda name=name: bare(name),
             f"{name}: ours": lambda name=name: list(detectors[name](frames)),
-            f"{name}: stream": lambda name=name: list(detectors[name](frames * (STREAM // FRAMES))),
         }
     spent = interleaved(jobs, rounds)
     found = sum(len(one) for one in detectors["openvino"](frames)) / len(frames)
@@ -109,14 +108,29 @@ def detector_rows(bundle: Bundle, folder: Path | None, rounds: int, seconds: int
         table.row(f"detector {name}, a frame", ours, "processor ms", "plain torch / it", plain / ours, aim=">= 2")
         table.row(f"detector {name}, the graphs alone", floor, "processor ms", "of ours", floor / ours, aim=">= 0.9")
         table.row(f"detector {name}, noise: the graphs again", again, "processor ms", "the graphs", again / floor)
-        rate = STREAM / spent[f"{name}: stream"].wall_s
-        theirs = 1 / sum(
-            1 / runs_a_second(detectors[name].runtime._graphs[graph].path, arrays, cores, seconds)  # type: ignore[attr-defined]
-            for graph, arrays in of_a_frame(calls[name])
+        one = detectors[name]
+        stream = beside(
+            lambda one=one: list(one(frames * (STREAM // FRAMES))),  # type: ignore[misc]
+            STREAM,
+            [(one.runtime._graphs[graph].path, arrays) for graph, arrays in of_a_frame(calls[name])],  # type: ignore[attr-defined]
+            cores,
+            rounds=rounds,
+            seconds=seconds,
         )
-        share = spent[f"{name}: stream"].share
-        table.row(f"detector {name}", rate, "frames/s", "OpenVINO's benchmark", rate / theirs, share, aim=">= 0.9")
+        table.row(
+            f"detector {name}",
+            stream.rate,
+            "frames/s",
+            "OpenVINO's benchmark",
+            stream.ratio,
+            stream.share,
+            aim=">= 0.9",
+        )
         branch_rows(name, detectors[name].runtime, calls[name], rounds, table)
+
+
+def peer_row(name: str, unit: str, stream: Beside, table: Table) -> None:
+    table.row(name, stream.rate, unit, "OpenVINO's benchmark", stream.ratio, stream.share, aim=">= 0.9")
 
 
 def branch_rows(name: str, runtime: Any, calls: list[Call], rounds: int, table: Table) -> None:
@@ -151,7 +165,6 @@ def embedder_rows(bundle: Bundle, rounds: int, seconds: int, table: Table) -> No
             f"{name}: floor": lambda name=name: network(embedders[name]),
             f"{name}: floor again": lambda name=name: network(embedders[name]),
             f"{name}: ours": lambda name=name: embedders[name](crops),
-            f"{name}: stream": lambda name=name: embedders[name](crops * (CROP_STREAM // CROPS)),
             f"{name}: prepared": lambda name=name: embedders[name](list(ready) * (CROP_STREAM // CROPS)),
         }
     spent = interleaved(jobs, rounds)
@@ -162,12 +175,25 @@ def embedder_rows(bundle: Bundle, rounds: int, seconds: int, table: Table) -> No
         table.row(f"embedder {name}, an image", ours, "processor ms", "plain torch / it", plain / ours, aim=">= 2")
         table.row(f"embedder {name}, the network alone", floor, "processor ms", "of ours", floor / ours)
         table.row(f"embedder {name}, noise: the network again", again, "processor ms", "the network", again / floor)
-        batch = embedders[name].batch
-        graph = embedders[name].runtime._run.path  # type: ignore[attr-defined]
-        theirs = batch * runs_a_second(graph, [ready[:batch]], cores, seconds)
-        one = spent[f"{name}: stream"]
-        rate = CROP_STREAM / one.wall_s
-        table.row(f"embedder {name}", rate, "images/s", "OpenVINO's benchmark", rate / theirs, one.share, aim=">= 0.9")
+        whole = embedders[name]
+        stream = beside(
+            lambda whole=whole: whole(crops * (CROP_STREAM // CROPS)),  # type: ignore[misc]
+            CROP_STREAM,
+            [(whole.runtime._run.path, [ready[: whole.batch]])],  # type: ignore[attr-defined]
+            cores,
+            rounds=rounds,
+            seconds=seconds,
+            batch=whole.batch,
+        )
+        table.row(
+            f"embedder {name}",
+            stream.rate,
+            "images/s",
+            "OpenVINO's benchmark",
+            stream.ratio,
+            stream.share,
+            aim=">= 0.9",
+        )
         one = spent[f"{name}: prepared"]
         rate = CROP_STREAM / one.wall_s
         aim = ">= 1" if name == "int8" else ""
@@ -182,7 +208,7 @@ def main() -> None:
     data = os.environ.get("DPRNET_DATA")
     parser.add_argument("--photos", type=Path, default=Path(data, "ccp") if data else None, help="else DPRNET_DATA/ccp")
     parser.add_argument("--part", choices=["detector", "embedder"], help="only one of the two")
-    parser.add_argument("--seconds", type=int, default=5, help="of each graph in OpenVINO's benchmark")
+    parser.add_argument("--seconds", type=int, default=3, help="of each graph in OpenVINO's benchmark, in every round")
     given = parser.parse_args()
     torch.set_num_threads(graphs.lanes())
     table = Table("networks", given.out)
