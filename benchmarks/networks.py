@@ -47,7 +47,7 @@ def photos(folder: Path | None, height: int, width: int) -> list[Image]:
 
 
 def recorded(runtime: Any, images: list[Image], threshold: float) -> list[Call]:
-    """The inputs of every graph that a runtime calls for some images."""
+    """The inputs of every graph that a runtime calls for some images, as many in a call as a detector gives it."""
     calls: list[Call] = []
     runs = dict(runtime._graphs)
 
@@ -59,15 +59,16 @@ def recorded(runtime: Any, images: list[Image], threshold: float) -> list[Call]:
         return run
 
     runtime._graphs = {name: noting(name) for name in runs}
-    for image in images:
-        runtime([image], threshold)
+    for first in range(0, len(images), runtime.batch):
+        runtime(images[first : first + runtime.batch], threshold)
     runtime._graphs = runs
     return calls
 
 
-def of_a_frame(calls: list[Call]) -> list[Call]:
-    """The calls for the image with the median number of garments: the last graph's boxes say how many."""
-    each = [calls[first : first + len(calls) // FRAMES] for first in range(0, len(calls), len(calls) // FRAMES)]
+def of_a_batch(calls: list[Call], batches: int) -> list[Call]:
+    """The calls for the images with the median number of garments: the last graph's boxes say how many."""
+    size = len(calls) // batches
+    each = [calls[first : first + size] for first in range(0, len(calls), size)]
     return sorted(each, key=lambda one: sum(len(array) for array in one[-1][1] if array.ndim == 2))[len(each) // 2]
 
 
@@ -112,10 +113,14 @@ def detector_rows(bundle: Bundle, folder: Path | None, rounds: int, seconds: int
         stream = beside(
             lambda one=one: list(one(frames * (STREAM // FRAMES))),  # type: ignore[misc]
             STREAM,
-            [(one.runtime._graphs[graph].path, arrays) for graph, arrays in of_a_frame(calls[name])],  # type: ignore[attr-defined]
+            [
+                (one.runtime._graphs[graph].path, arrays)  # type: ignore[attr-defined]
+                for graph, arrays in of_a_batch(calls[name], FRAMES // one.batch)
+            ],
             cores,
             rounds=rounds,
             seconds=seconds,
+            batch=one.batch,
         )
         table.row(
             f"detector {name}",
@@ -140,11 +145,13 @@ def branch_rows(name: str, runtime: Any, calls: list[Call], rounds: int, table: 
     one = np.array([[40, 30, 140, 190]], np.float32)
 
     def with_boxes(count: int) -> Any:
-        return lambda: runtime._on_boxes("views", maps, [one.repeat(count, 0)])
+        return lambda: runtime._on_boxes("views", maps, [one.repeat(count, 0)] * runtime.batch)
 
     spent = interleaved({str(count): with_boxes(count) for count in BOXES}, rounds)
     for count, seen in spent.items():
-        table.row(f"detector {name}, branches at {count} boxes a frame", 1000 * seen.cpu_s, "processor ms")
+        table.row(
+            f"detector {name}, branches at {count} boxes a frame", 1000 * seen.cpu_s / runtime.batch, "processor ms"
+        )
 
 
 def embedder_rows(bundle: Bundle, rounds: int, seconds: int, table: Table) -> None:

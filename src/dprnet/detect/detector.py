@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from dprnet.detect.model import DetectorNetwork
 
 TRAINING_ONLY = "boxes.heads.instance.fc3."  # the classifier of training instances; no bundle holds it
-BATCH = 4  # ours: frames a call of torch; OpenVINO looks at one frame in each of its lanes
 
 
 class Detector:
@@ -38,7 +37,7 @@ class Detector:
     Args:
         network: in any mode; it is put into evaluation mode on ``device``. Or a runtime, which brings its own.
         device: ``cpu``, ``cuda``, ``cuda:1`` ...
-        batch: frames that torch looks at together.
+        batch: frames that are looked at together; by default as many as pay on what runs the network.
         where: the bundle's folder, for messages.
     """
 
@@ -47,7 +46,7 @@ class Detector:
         network: DetectorNetwork | TorchRuntime | GraphRuntime,
         device: str = "cpu",
         *,
-        batch: int = BATCH,
+        batch: int | None = None,
         where: Path | str = "detector",
     ) -> None:
         if not isinstance(network, (TorchRuntime, GraphRuntime)):
@@ -55,13 +54,13 @@ class Detector:
         self.runtime: Runtime = network
         self.config = network.config
         self.device = device
-        self.batch = batch
+        self.batch = batch or self.runtime.batch
         self.where = where
         self._coarse = _coarse_labels(self.config.classes)
 
     @classmethod
     def from_bundle(
-        cls, bundle: Bundle, device: str = "cpu", *, batch: int = BATCH, runtime: RuntimeName | str = "auto"
+        cls, bundle: Bundle, device: str = "cpu", *, batch: int | None = None, runtime: RuntimeName | str = "auto"
     ) -> Self:
         """The detector of a bundle.
 
@@ -127,9 +126,8 @@ class Detector:
             BadBundle: the network gave NaN or infinity.
         """
         threshold = self.config.boxes.score_threshold if score_threshold is None else score_threshold
-        lanes = self.runtime.lanes
-        groups = _groups(frames, self.batch if self.runtime.name == "torch" else 1)
-        for found in in_order(lambda group: self._look(group, threshold), groups, lanes, idle=idle):
+        groups = _groups(frames, self.batch)
+        for found in in_order(lambda group: self._look(group, threshold), groups, self.runtime.lanes, idle=idle):
             yield from found
 
     def _look(self, group: list[Frame], threshold: float) -> list[Detections]:

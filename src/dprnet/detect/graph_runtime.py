@@ -36,6 +36,8 @@ class GraphRuntime:
         name: of what runs the graphs.
     """
 
+    batch = 2  # ours: a tenth less work an image than alone, since weights are read once for both; 4 gain no more
+
     def __init__(
         self, runs: Mapping[str, graphs.Run], config: DetectorConfig, lanes: int = 1, name: str = "openvino"
     ) -> None:

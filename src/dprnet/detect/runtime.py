@@ -45,6 +45,8 @@ class Runtime(Protocol):
     """torch, openvino or int8."""
     lanes: int
     """Calls that may run at once, each in a thread of its own."""
+    batch: int
+    """Images that pay in one call."""
     config: DetectorConfig
 
     def __call__(self, images: Sequence[Image], score_threshold: float) -> list[Garments]:
@@ -66,6 +68,7 @@ class TorchRuntime:
     """
 
     name = "torch"
+    batch = 4  # ours
 
     def __init__(self, network: DetectorNetwork, device: str = "cpu", precision: graphs.Precision = "float32") -> None:
         self.network = network.to(device).eval().requires_grad_(False)
