@@ -27,7 +27,7 @@ from dprnet.service.state import Service, Serving
 from dprnet.service.webhooks import check_address
 from dprnet.service.worker import VIDEO
 
-LOOK_S = 0.4  # ours: how often a followed job is looked at
+LOOK_S = 0.2  # ours: how often a followed job is looked at
 BEAT_S = 10.0  # ours: sooner than any proxy gives up on a silent answer
 QUEUE_RETRY_S = 30
 JobId = Annotated[str, Path(pattern="^[A-Za-z0-9_-]{22}$", description="The job's id, as its sender was told.")]

@@ -26,7 +26,7 @@ from dprnet.service.kept import KeptGallery
 from dprnet.service.live import Given, Live, watched
 from dprnet.service.results import PICTURES, write_result
 
-IDLE_S = 0.25  # ours: how soon a worker sees a new job; a look costs a tenth of a millisecond
+IDLE_S = 0.1  # ours: how soon a worker sees a new job; a look costs a tenth of a millisecond
 GONE_S = 1.0  # ours: how soon a database that was away is asked again
 TELL_S = 0.5  # ours: how often a running job is told of
 VIDEO = "video"  # the upload, in the folder of its job
