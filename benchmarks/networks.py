@@ -122,15 +122,7 @@ def detector_rows(bundle: Bundle, folder: Path | None, rounds: int, seconds: int
             seconds=seconds,
             batch=one.batch,
         )
-        table.row(
-            f"detector {name}",
-            stream.rate,
-            "frames/s",
-            "OpenVINO's benchmark",
-            stream.ratio,
-            stream.share,
-            aim=">= 0.9",
-        )
+        peer_row(f"detector {name}", "frames/s", stream, table)
         branch_rows(name, detectors[name].runtime, calls[name], rounds, table)
 
 
@@ -192,15 +184,7 @@ def embedder_rows(bundle: Bundle, rounds: int, seconds: int, table: Table) -> No
             seconds=seconds,
             batch=whole.batch,
         )
-        table.row(
-            f"embedder {name}",
-            stream.rate,
-            "images/s",
-            "OpenVINO's benchmark",
-            stream.ratio,
-            stream.share,
-            aim=">= 0.9",
-        )
+        peer_row(f"embedder {name}", "images/s", stream, table)
         one = spent[f"{name}: prepared"]
         rate = CROP_STREAM / one.wall_s
         aim = ">= 1" if name == "int8" else ""

@@ -158,7 +158,7 @@ def call(graph):
     answers.append(graph(numbers)[0].copy())
 
 faulthandler.dump_traceback_later(20, exit=True)  # a thread that waits for a lock of C++ can be ended by nothing else
-sys.setswitchinterval(1e-6)  # what happens once in many thousands of searches happens every third time
+sys.setswitchinterval(1e-6)  # makes a rare moment a likely one
 calls = [threading.Thread(target=call, args=(graphs[number % 2],)) for number in range(threads)]
 for one in calls:
     one.start()

@@ -51,6 +51,7 @@ def test_decoders_are_forked_from_one_process(film: Path) -> None:
         assert of(first).name() == DECODER
         assert parent.name() != DECODER
         assert os.getpgid(of(first).pid) == of(first).pid, "Ctrl-C does not reach it"
+        assert os.getsid(of(first).pid) == of(first).pid, "what is shared out between sessions is shared with it"
 
 
 def test_the_frames_are_those_without_a_process(film: Path) -> None:

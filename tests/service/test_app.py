@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
 import time
 from pathlib import Path
 from typing import Any
@@ -78,3 +79,14 @@ def test_what_is_loaded_is_kept_out_of_garbage_collections_only_where_nothing_el
 
     asyncio.run(run())  # waits for the galleries to be open, too
     assert frozen == [True] * own_process
+
+
+def test_a_worker_is_a_session_of_its_own(idle: ServiceConfig) -> None:
+    service = Service(idle.model_copy(update={"workers": 1}))
+
+    async def run() -> None:
+        async with service.running():
+            (pid,) = service.workers.pids
+            assert os.getsid(pid) == pid, "Ctrl-C does not reach it, nor does it take of the service's share"
+
+    asyncio.run(run())
