@@ -80,6 +80,7 @@ def test_nothing_found_is_no_error(sharp, tmp_path):
 
 def test_lanes_change_nothing(sharp, tmp_path):
     runtime = graphs_of(sharp, tmp_path, lanes=3)
+    assert Detector(runtime).batch == runtime.batch > 1, "frames go through it together"
     frames = [Frame(image, index=k, time_s=k / 2) for k, image in enumerate(pictures(9, 64, 96))]
     alone = [next(Detector(TorchRuntime(sharp))([frame], 0.0)) for frame in frames]
     for k, (found, wanted) in enumerate(zip(Detector(runtime)(frames, 0.0), alone, strict=True)):
